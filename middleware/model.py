@@ -1,0 +1,515 @@
+"""The lab's own values: who may do what, what state a thing is in, what a report says.
+
+Turns nothing into nothing: frozen values and the tables of states and rights. Law: no I/O, no clock, no SQL.
+Source: ISO 15189:2022 7.4 (reports, release, amendment), HL7 table 0085 for the states, CLSI AUTO10/AUTO15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class NotAllowed(Exception):
+    """The person's role does not have the right for this action."""
+
+
+class Refused(Exception):
+    """The action does not fit the state of things; the text says what to do instead, in words a technician uses."""
+
+
+# ---- people -----------------------------------------------------------------------------------------------------
+
+
+class Role(StrEnum):
+    RECEPTION = "reception"
+    TECHNICIAN = "technician"
+    PATHOLOGIST = "pathologist"
+    ENGINEER = "engineer"
+    ADMIN = "admin"
+
+
+class Right(StrEnum):
+    """One right per thing a person does. The value is what the users page shows."""
+
+    REGISTER = "register patients and orders"
+    PRINT_SLIP = "print slips and labels"
+    SEARCH = "search patients"
+    COLLECT = "collect and receive samples"
+    REJECT_SAMPLE = "reject samples"
+    SEE_RESULTS = "see results"
+    ENTER = "type results by hand"
+    RELEASE = "release results"
+    AMEND = "amend released results"
+    CALL = "record critical calls"
+    LINK = "link unmatched results"
+    QC_SEE = "see controls"
+    QC_EDIT = "set control targets, exclude points"
+    REPORTS = "see and print reports"
+    RESEND = "send a report again, new PIN, new number"
+    WITHDRAW = "withdraw a report"
+    ANALYZERS_SEE = "see analyzers"
+    MESSAGES = "see and replay messages"
+    USERS = "manage users"
+    AUDIT = "read the audit trail"
+    API = "use the API for hospital systems"
+
+
+RIGHTS: Mapping[Role, frozenset[Right]] = {
+    Role.RECEPTION: frozenset(
+        {Right.REGISTER, Right.PRINT_SLIP, Right.SEARCH, Right.COLLECT, Right.REPORTS, Right.RESEND}
+    ),
+    Role.TECHNICIAN: frozenset(
+        {
+            Right.REGISTER, Right.PRINT_SLIP, Right.SEARCH, Right.COLLECT, Right.REJECT_SAMPLE, Right.SEE_RESULTS,
+            Right.ENTER, Right.RELEASE, Right.CALL, Right.LINK, Right.QC_SEE, Right.REPORTS, Right.RESEND,
+            Right.ANALYZERS_SEE, Right.AMEND,
+        }
+    ),
+    Role.PATHOLOGIST: frozenset(
+        {
+            Right.SEARCH, Right.REJECT_SAMPLE, Right.SEE_RESULTS, Right.ENTER, Right.RELEASE, Right.AMEND, Right.CALL,
+            Right.LINK, Right.QC_SEE, Right.QC_EDIT, Right.REPORTS, Right.RESEND, Right.WITHDRAW, Right.ANALYZERS_SEE,
+            Right.AUDIT, Right.PRINT_SLIP,
+        }
+    ),
+    Role.ENGINEER: frozenset({Right.ANALYZERS_SEE, Right.MESSAGES, Right.QC_SEE}),
+    Role.ADMIN: frozenset({Right.USERS, Right.AUDIT, Right.ANALYZERS_SEE, Right.REPORTS, Right.WITHDRAW, Right.API}),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The person (or program) that does something; every audit line names one."""
+
+    id: int | None
+    name: str
+    role: Role
+    username: str = ""
+
+    def may(self, right: Right) -> bool:
+        """True when this person's role has the right."""
+        return right in RIGHTS[self.role]
+
+    def must(self, right: Right) -> None:
+        """Raise NotAllowed unless this person's role has the right."""
+        if not self.may(right):
+            raise NotAllowed(f"{self.role.value} may not {right.value}")
+
+
+# ---- states -----------------------------------------------------------------------------------------------------
+
+
+class SampleState(StrEnum):
+    REGISTERED = "registered"
+    COLLECTED = "collected"
+    RECEIVED = "received"
+    REJECTED = "rejected"
+
+
+class TestState(StrEnum):
+    """One ordered test. An order is complete when none of its tests is awaited."""
+
+    AWAITED = "awaited"
+    RELEASED = "released"
+    REJECTED = "rejected"  # cannot be done; the report says so
+    CANCELLED = "cancelled"
+
+
+class ResultState(StrEnum):
+    """HL7 table 0085: held R, autoverified R, released F (P while others are awaited), amended C, rejected X."""
+
+    HELD = "held"
+    AUTOVERIFIED = "autoverified"  # no rule holds it; waits for a person unless auto-release is on
+    RELEASED = "released"
+    AMENDED = "amended"  # was released, a newer result of the same test took its place
+    REJECTED = "rejected"
+
+
+RESULT_MOVES: Mapping[ResultState, frozenset[ResultState]] = {
+    ResultState.HELD: frozenset({ResultState.RELEASED, ResultState.REJECTED}),
+    ResultState.AUTOVERIFIED: frozenset({ResultState.RELEASED, ResultState.REJECTED}),
+    ResultState.RELEASED: frozenset({ResultState.AMENDED}),
+    ResultState.AMENDED: frozenset(),
+    ResultState.REJECTED: frozenset(),
+}
+
+
+class ReportStatus(StrEnum):
+    INTERIM = "interim"
+    FINAL = "final"
+    AMENDED = "amended"
+    WITHDRAWN = "withdrawn"
+
+
+class Sex(StrEnum):
+    MALE = "M"
+    FEMALE = "F"
+    OTHER = "O"
+
+
+class MobileOwner(StrEnum):
+    """Whose phone it is; only the first two ever get a link (domain 5.4)."""
+
+    SELF = "self"
+    FAMILY = "family"
+    ASHA = "asha"
+    NONE = "none"
+
+
+class LinkPolicy(StrEnum):
+    """May a report with this test be opened by link?"""
+
+    YES = "yes"
+    IN_PERSON = "in_person"  # by default not; the patient collects it
+    NEVER = "never"  # HIV Act 2017: no setting changes it
+
+
+# ---- catalogue --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """One row of the catalogue: for a sex and an age, what is usual, critical, absurd. None: no limit.
+
+    Ages are days, `age_min <= age < age_max`. Limits themselves are inside: low means value < limit.
+    """
+
+    sex: str  # "A" any, "M", "F"
+    age_min: int
+    age_max: int
+    ref_low: Decimal | None
+    ref_high: Decimal | None
+    crit_low: Decimal | None
+    crit_high: Decimal | None
+    absurd_low: Decimal | None
+    absurd_high: Decimal | None
+    release_low: Decimal | None = None
+    release_high: Decimal | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueTest:
+    """One analyte of config/tests.csv. Numeric tests have intervals; coded tests have allowed values."""
+
+    code: str
+    name_en: str
+    name_hi: str
+    panel: str
+    specimen: str
+    container: str  # letter printed on the tube: E lavender, S red, F grey, C blue, U cup, B other
+    loinc: str
+    unit: str  # UCUM
+    display_unit: str
+    decimals: int
+    coded: bool
+    intervals: tuple[Interval, ...] = ()
+    delta_pct: Decimal | None = None
+    delta_floor: Decimal | None = None  # absolute change below which delta never fires
+    delta_days: int | None = None
+    allowed: tuple[str, ...] = ()
+    normal: tuple[str, ...] = ()
+    critical: tuple[str, ...] = ()
+    link: LinkPolicy = LinkPolicy.YES
+    never_auto: bool = False
+    method: str = ""
+    alt_unit: str | None = None  # another unit people read, e.g. lakh/cumm
+    alt_factor: Decimal | None = None
+    alt_decimals: int = 0
+    calculated: bool = False
+    sort: int = 0
+
+    def interval_for(self, sex: Sex, age_days: int) -> Interval | None:
+        """The interval in force for this sex and age in days at collection; None when the catalogue has none."""
+        for row in self.intervals:
+            if row.age_min <= age_days < row.age_max and row.sex in ("A", sex.value):
+                return row
+        return None
+
+
+# ---- from observation to result ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a rule holds a result: the rule's name, a sentence in both languages, and the values it used."""
+
+    rule: str
+    text: str
+    text_hi: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    severity: str = "hold"  # hold · critical · block (never part of "release all green") · note (shown, does not hold)
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """What the rules may know of a patient: never the name."""
+
+    sex: Sex
+    age_days: int
+    approximate_age: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The latest released result of the same patient and test before this one."""
+
+    value: Decimal | None
+    coded: str | None
+    unit: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedTest:
+    """One ordered test on a sample, as match and rules see it. `result_state` is that of its newest result."""
+
+    id: int
+    code: str
+    state: TestState
+    has_open_result: bool = False
+    open_values: tuple[str, ...] = ()  # values of its held or autoverified results, with their analyzers: "7.1 (xn550)"
+    open_analyzers: tuple[str, ...] = ()
+    released_value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFacts:
+    """One tube as match and rules see it."""
+
+    id: int
+    sample_id: str
+    state: SampleState
+    specimen: str
+    container: str
+    patient_id: int
+    patient: PatientFacts
+    tests: Mapping[str, OrderedTest]  # by catalogue code
+    previous: Mapping[str, Previous] = field(default_factory=dict)
+    check_digit_ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzerFacts:
+    """What match and rules must know of the analyzer that spoke."""
+
+    name: str
+    driver: str
+    grade: str
+    codes: Mapping[str, str]  # site-assigned code → catalogue code, from config/analyzers.toml; wins over the driver's
+    auto_release: bool = False
+    tests: frozenset[str] = frozenset()  # catalogue codes this analyzer may report here; empty: all that are mapped
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything match and rules need, read once: samples by the id as registered, the analyzer, the catalogue."""
+
+    analyzer: AnalyzerFacts
+    samples: Mapping[str, SampleFacts]
+    catalogue: Mapping[str, CatalogueTest]
+    known_identities: frozenset[str] = frozenset()
+    now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An observation made ours. `value` is Decimal for numeric tests, with comparator "<" or ">" or "".
+
+    `display` is the rounded text that is compared, shown and printed, so that flag and print never disagree.
+    `flag` is N, L, H, LL, HH (critical), A (abnormal coded) or "" (no interval).
+    """
+
+    identity: str
+    ordinal: int
+    sample_pk: int
+    order_test_id: int
+    test: str
+    code: str
+    verbatim: str
+    value: Decimal | None
+    comparator: str
+    coded: str | None
+    display: str
+    unit: str
+    flag: str
+    ref_low: Decimal | None
+    ref_high: Decimal | None
+    analyzer_flags: tuple[str, ...]
+    comments: tuple[str, ...]
+    status: str | None
+    aspect: str | None
+    observed_at: str | None
+    notes: tuple[Reason, ...] = ()  # reasons that matching itself found (unknown unit, masked, not a number)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A row that is nobody's: shown in the tray with the reason, linked only by a person."""
+
+    identity: str
+    ordinal: int
+    sample_id: str | None
+    code: str | None
+    name: str | None
+    value: str | None
+    raw: str | None
+    unit: str | None
+    flags: tuple[str, ...]
+    observed_at: str | None
+    reason: Reason
+    sample_pk: int | None = None  # known sample, unknown code or test not ordered
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One control measurement, kept away from patients."""
+
+    identity: str
+    ordinal: int
+    lot: str  # the control's sample id as sent
+    code: str
+    test: str | None
+    verbatim: str
+    value: Decimal | None
+    unit: str | None
+    observed_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Release or hold, with every reason. `green` means nothing holds it: "release all green" takes it."""
+
+    identity: str
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def green(self) -> bool:
+        """True when no reason holds the result."""
+        return all(r.severity == "note" for r in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What match() found in one message. Every measurement is in exactly one of the first four."""
+
+    results: tuple[Result, ...] = ()
+    unmatched: tuple[Unmatched, ...] = ()
+    controls: tuple[Control, ...] = ()
+    duplicates: int = 0  # measurements already stored (same identity)
+    not_reportable: int = 0  # measurements the driver's rule leaves out (replicates, raw, preliminary): in the message
+    suspects: int = 0
+    images: int = 0
+    details: int = 0
+
+
+# ---- the report -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """One test of a report, frozen at release."""
+
+    test: str
+    name_en: str
+    name_hi: str
+    panel: str
+    specimen: str
+    loinc: str
+    method: str
+    value: str  # display text, "<5.00", "Negative"; "" when not done
+    unit: str
+    flag: str
+    interval: str  # "12.0 - 15.0" in the display unit, or normal values of a coded test
+    status: str  # final · pending · rejected · cancelled · amended
+    note: str = ""  # why rejected, comment, alternative unit
+    analyzer: str = ""
+    typed: bool = False
+    released_by: str = ""
+    released_at: datetime | None = None
+    ref_low: str | None = None
+    ref_high: str | None = None
+    previous: str = ""  # the value this one replaces, when amended
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSample:
+    """One tube behind the report. A time that nobody recorded is None and printed "not recorded"."""
+
+    sample_id: str
+    specimen: str
+    collected_at: datetime | None
+    received_at: datetime | None
+    state: str = "received"
+    reject_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The frozen, numbered, versioned document that crosses from the lab to the report service (ISO 15189 7.4.1.6)."""
+
+    report_no: str
+    version: int
+    status: ReportStatus
+    facility_code: str
+    facility_en: str
+    facility_hi: str
+    facility_address: str
+    facility_phone: str
+    department: str
+    doctor: str
+    patient_name: str
+    uhid: str
+    sex: Sex
+    age_text: str  # "45 y", "7 months", "12 d"
+    ordered_at: datetime | None
+    registered_at: datetime
+    samples: tuple[ReportSample, ...]
+    lines: tuple[ReportLine, ...]
+    issued_at: datetime
+    released_by: str  # names and qualifications of those who released
+    link: LinkPolicy  # the strictest of its tests
+    comments: tuple[str, ...] = ()
+    amended_reason: str = ""
+    replaces_version: int | None = None
+    replaces_issued_at: datetime | None = None
+    tested_at: datetime | None = None
+    abha_masked: str = ""
+    verify_url: str = ""  # page that proves the report genuine; no token that opens it
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a report may be reached: it travels beside the document, may change without a new version.
+
+    `serial` grows with every change (new PIN, corrected number, withdrawal); an older serial never overwrites a newer.
+    `sms` is "link", "in_person" or "none". `pin_hash` is argon2 of the slip's 6-digit PIN. `slip_tokens` are SHA-256
+    hex of the slips' QR tokens. `resend` asks for one more SMS with a fresh token for this serial.
+    """
+
+    serial: int
+    mobile: str | None
+    language: str
+    sms: str
+    pin_hash: str | None
+    slip_tokens: tuple[str, ...] = ()
+    withdrawn: bool = False
+    withdrawn_reason: str = ""
+    resend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The body of PUT /api/v1/reports/{report_no}/versions/{n}."""
+
+    document: Report
+    access: Access
+
+
+def age_days(birth: date, on: date) -> int:
+    """Whole days from birth to the day of collection (domain 2.2: bands are compared in days)."""
+    return (on - birth).days
