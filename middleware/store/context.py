@@ -1,0 +1,139 @@
+"""One read: everything match and rules need to think about the observations of one message.
+
+Turns sample ids into a Context: samples, their ordered tests, earlier results, the analyzer. Law: reads only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from middleware.model import (
+    AnalyzerFacts,
+    CatalogueTest,
+    Context,
+    OrderedTest,
+    PatientFacts,
+    Previous,
+    ResultState,
+    SampleFacts,
+    SampleState,
+    Sex,
+    TestState,
+    age_days,
+)
+from middleware.schema import Order, OrderTest, Patient, ResultRow, Sample
+from middleware.store.core import table
+
+# A 12-digit id comes again after ten years (one year digit): only tubes of this span are looked at.
+SAMPLE_LIFE = timedelta(days=370)
+PREVIOUS_SPAN = timedelta(days=730)
+OPEN = (ResultState.HELD.value, ResultState.AUTOVERIFIED.value)
+
+
+def context_for(
+    conn: Connection,
+    sample_ids: Iterable[str],
+    analyzer: AnalyzerFacts,
+    catalogue: Mapping[str, CatalogueTest],
+    now: datetime,
+) -> Context:
+    """Read once: the registered samples among `sample_ids` (normalised), with all that is known of them."""
+    rows = _samples(conn, set(sample_ids), now)
+    tests = _ordered(conn, [row["id"] for row in rows])
+    earlier = _previous(conn, {row["patient_id"] for row in rows}, now)
+    samples = {
+        row["sample_id"]: _facts(row, tests[row["id"]], earlier.get(row["patient_id"], {})) for row in rows
+    }
+    return Context(analyzer=analyzer, samples=samples, catalogue=catalogue, now=now)
+
+
+def _samples(conn: Connection, ids: set[str], now: datetime) -> list[Mapping[str, Any]]:
+    if not ids:
+        return []
+    s, o, p = table(Sample), table(Order), table(Patient)
+    statement = (
+        select(
+            s.c.id, s.c.sample_id, s.c.state, s.c.specimen, s.c.container, s.c.collected_at, s.c.registered_at,
+            o.c.patient_id, p.c.sex, p.c.birth_date, p.c.birth_precision,
+        )
+        .join_from(s, o, s.c.order_id == o.c.id)
+        .join(p, o.c.patient_id == p.c.id)
+        .where(s.c.sample_id.in_(ids), s.c.registered_at >= now - SAMPLE_LIFE)
+        .order_by(s.c.registered_at)
+    )  # fmt: skip
+    return [dict(row) for row in conn.execute(statement).mappings()]
+
+
+def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, OrderedTest]]:
+    t, r = table(OrderTest), table(ResultRow)
+    found: dict[int, dict[str, OrderedTest]] = defaultdict(dict)
+    if not sample_pks:
+        return found
+    results: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    live = (*OPEN, ResultState.RELEASED.value)
+    for row in conn.execute(
+        select(r.c.order_test_id, r.c.state, r.c.display, r.c.analyzer)
+        .where(r.c.sample_pk.in_(sample_pks), r.c.state.in_(live))
+        .order_by(r.c.id)
+    ).mappings():
+        results[row["order_test_id"]].append(dict(row))
+    for row in conn.execute(select(t).where(t.c.sample_pk.in_(sample_pks))).mappings():
+        found[row["sample_pk"]][row["test"]] = _ordered_test(dict(row), results[row["id"]])
+    return found
+
+
+def _ordered_test(row: Mapping[str, Any], results: list[Mapping[str, Any]]) -> OrderedTest:
+    waiting = [r for r in results if r["state"] in OPEN]
+    released = [r["display"] for r in results if r["state"] == ResultState.RELEASED.value]
+    return OrderedTest(
+        id=row["id"],
+        code=row["test"],
+        state=TestState(row["state"]),
+        has_open_result=bool(waiting),
+        open_values=tuple(f"{r['display']} ({r['analyzer'] or 'typed'})" for r in waiting),
+        open_analyzers=tuple(r["analyzer"] for r in waiting),
+        released_value=released[-1] if released else None,
+    )
+
+
+def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, dict[str, Previous]]:
+    r = table(ResultRow)
+    found: dict[int, dict[str, Previous]] = defaultdict(dict)
+    if not patients:
+        return found
+    statement = (
+        select(r.c.patient_id, r.c.test, r.c.value, r.c.coded, r.c.unit, r.c.released_at)
+        .where(
+            r.c.patient_id.in_(patients),
+            r.c.state == ResultState.RELEASED.value,
+            r.c.released_at >= now - PREVIOUS_SPAN,
+        )
+        .order_by(r.c.released_at)
+    )
+    for row in conn.execute(statement).mappings():  # the latest wins
+        found[row["patient_id"]][row["test"]] = Previous(row["value"], row["coded"], row["unit"], row["released_at"])
+    return found
+
+
+def _facts(row: Mapping[str, Any], tests: Mapping[str, OrderedTest], previous: Mapping[str, Previous]) -> SampleFacts:
+    on = (row["collected_at"] or row["registered_at"]).date()
+    return SampleFacts(
+        id=row["id"],
+        sample_id=row["sample_id"],
+        state=SampleState(row["state"]),
+        specimen=row["specimen"],
+        container=row["container"],
+        patient_id=row["patient_id"],
+        patient=PatientFacts(
+            sex=Sex(row["sex"]),
+            age_days=max(0, age_days(row["birth_date"], on)),
+            approximate_age=row["birth_precision"] != "day",
+        ),
+        tests=tests,
+        previous=previous,
+    )

@@ -1,0 +1,132 @@
+"""The few statements that every write needs: an audit line, a raised change counter, the next serial of a day.
+
+Law: called inside the caller's transaction, never opens one. SQL stays in `middleware.store`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+
+from middleware.model import Actor
+from middleware.schema import AuditRow, Change, SampleCounter
+
+_AUDIT_LOCK = 0x4C4D4155  # one chain: on PostgreSQL writers of audit lines queue behind this advisory lock
+
+
+def table(row: type[SQLModel]) -> Table:
+    """The Core table of an SQLModel class."""
+    return row.__table__  # type: ignore[attr-defined,no-any-return]
+
+
+def insert_into(conn: Connection, row: type[SQLModel]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT of the connection's own dialect: both have on_conflict_do_nothing and on_conflict_do_update."""
+    return sqlite.insert(table(row)) if conn.dialect.name == "sqlite" else postgresql.insert(table(row))
+
+
+def audit(
+    conn: Connection,
+    at: datetime,
+    actor: Actor,
+    action: str,
+    subject: str,
+    subject_id: object,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one line to the audit trail, chained to the line before it by SHA-256.
+
+    `action` is a verb ("release"), `subject` the kind of thing, `detail` old and new values and reasons (JSON).
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _AUDIT_LOCK})
+    rows = table(AuditRow)
+    before = conn.execute(select(rows.c.chain).order_by(rows.c.id.desc()).limit(1)).scalar() or ""
+    line = {
+        "at": at,
+        "who": actor.name,
+        "role": actor.role.value,
+        "action": action,
+        "subject": subject,
+        "subject_id": str(subject_id),
+        "detail": dict(detail or {}),
+    }
+    conn.execute(rows.insert().values(**line, chain=audit_link(before, line)))
+
+
+def audit_link(before: str, line: Mapping[str, Any]) -> str:
+    """The SHA-256 hex that ties one audit line to the one before it."""
+    body = json.dumps({**line, "at": line["at"].timestamp()}, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
+
+
+def audit_broken_at(conn: Connection) -> int | None:
+    """The id of the first audit line whose chain does not hold, None when the whole trail is sound."""
+    rows = table(AuditRow)
+    before = ""
+    for row in conn.execute(select(rows).order_by(rows.c.id)).mappings():
+        keys = ("at", "who", "role", "action", "subject", "subject_id", "detail")
+        if audit_link(before, {k: row[k] for k in keys}) != row["chain"]:
+            return int(row["id"])
+        before = row["chain"]
+    return None
+
+
+def touch(conn: Connection, *topics: str) -> None:
+    """Raise the change counter of each topic: pages that watch it refresh after this transaction commits."""
+    for topic in topics:
+        statement = insert_into(conn, Change).values(topic=topic, counter=1)
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["topic"], set_={"counter": table(Change).c.counter + 1}
+            )
+        )
+
+
+def changes(conn: Connection) -> dict[str, int]:
+    """All change counters, by topic."""
+    rows = table(Change)
+    return {topic: counter for topic, counter in conn.execute(select(rows.c.topic, rows.c.counter))}
+
+
+def next_serial(conn: Connection, day: date, purpose: str) -> int:
+    """The next number of this day and purpose ("sample", "report", "order"), from 1; never given twice."""
+    counter = table(SampleCounter)
+    statement = insert_into(conn, SampleCounter).values(day=day, purpose=purpose, last=1)
+    taken = statement.on_conflict_do_update(
+        index_elements=["day", "purpose"], set_={"last": counter.c.last + 1}
+    ).returning(counter.c.last)
+    return int(conn.execute(taken).scalar_one())
+
+
+def count(conn: Connection, row: type[SQLModel], *where: Any) -> int:
+    """How many rows of a table fulfil the conditions."""
+    return int(conn.execute(select(func.count()).select_from(table(row)).where(*where)).scalar_one())
+
+
+def one(conn: Connection, row: type[SQLModel], row_id: object) -> Mapping[str, Any] | None:
+    """One row by its primary key, as a mapping; None when there is none."""
+    rows = table(row)
+    key = next(iter(rows.primary_key.columns))
+    found = conn.execute(select(rows).where(key == row_id)).mappings().first()
+    return dict(found) if found is not None else None
+
+
+def put(conn: Connection, row: type[SQLModel], **values: Any) -> int:
+    """Insert one row and give back its integer id (0 for tables whose key is not an integer)."""
+    done = conn.execute(table(row).insert().values(**values))
+    key = done.inserted_primary_key[0] if done.inserted_primary_key else 0
+    return key if isinstance(key, int) else 0
+
+
+def change(conn: Connection, row: type[SQLModel], row_id: object, **values: Any) -> None:
+    """Set columns of one row by its primary key."""
+    rows = table(row)
+    key = next(iter(rows.primary_key.columns))
+    conn.execute(rows.update().where(key == row_id).values(**values))
