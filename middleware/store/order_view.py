@@ -11,12 +11,19 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from middleware.schema import LabTable
+from middleware.schema import Order, OrderTest, Patient, ReportRow, ResultRow, Sample, SlipToken
+from middleware.store.core import table
 from middleware.store.patients_view import PatientCard
 
-_T = LabTable.metadata.tables
-PATIENT, ORDER, SAMPLE, TEST, RESULT, REPORT, SLIP = (
-    _T[n] for n in ("patient", "lab_order", "sample", "order_test", "result", "report", "slip_token")
+PATIENT, ORDER, SAMPLE = table(Patient), table(Order), table(Sample)
+TEST, RESULT, REPORT, SLIP = table(OrderTest), table(ResultRow), table(ReportRow), table(SlipToken)
+    table(Patient),
+    table(Order),
+    table(Sample),
+    table(OrderTest),
+    table(ResultRow),
+    table(ReportRow),
+    table(SlipToken),
 )
 
 

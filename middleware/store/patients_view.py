@@ -12,10 +12,10 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_, select
 
-from middleware.schema import LabTable
+from middleware.schema import AuditRow, Order, OrderTest, Patient, ResultRow, Sample
+from middleware.store.core import table
 
-_T = LabTable.metadata.tables
-PATIENT, ORDER, SAMPLE, TEST, RESULT = (_T[n] for n in ("patient", "lab_order", "sample", "order_test", "result"))
+PATIENT, ORDER, SAMPLE, TEST, RESULT = table(Patient), table(Order), table(Sample), table(OrderTest), table(ResultRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def visits_of(conn: Connection, patient_ids: Iterable[int]) -> tuple[Visit, ...]
 
 def history(conn: Connection, patient_id: int, limit: int = 20) -> tuple[RowMapping, ...]:
     """The audit lines about this patient, newest first: at, who, action, detail."""
-    audit = _T["audit"]
+    audit = table(AuditRow)
     query = (
         select(audit.c.at, audit.c.who, audit.c.action, audit.c.detail)
         .where(audit.c.subject == "patient", audit.c.subject_id == str(patient_id))

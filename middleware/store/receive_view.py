@@ -10,10 +10,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, select
 
-from middleware.schema import LabTable
+from middleware.schema import Order, OrderTest, Patient, Sample
+from middleware.store.core import table
 
-_T = LabTable.metadata.tables
-PATIENT, ORDER, SAMPLE, TEST = (_T[n] for n in ("patient", "lab_order", "sample", "order_test"))
+PATIENT, ORDER, SAMPLE, TEST = table(Patient), table(Order), table(Sample), table(OrderTest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, func, select
 
-from middleware.schema import LabTable
+from middleware.schema import Order, OrderTest, Patient
+from middleware.store.core import table
 
-_T = LabTable.metadata.tables
-PATIENT, ORDER, TEST = (_T[n] for n in ("patient", "lab_order", "order_test"))
+PATIENT, ORDER, TEST = table(Patient), table(Order), table(OrderTest)
 
 
 @dataclass(frozen=True, slots=True)
