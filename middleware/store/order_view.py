@@ -17,14 +17,6 @@ from middleware.store.patients_view import PatientCard
 
 PATIENT, ORDER, SAMPLE = table(Patient), table(Order), table(Sample)
 TEST, RESULT, REPORT, SLIP = table(OrderTest), table(ResultRow), table(ReportRow), table(SlipToken)
-    table(Patient),
-    table(Order),
-    table(Sample),
-    table(OrderTest),
-    table(ResultRow),
-    table(ReportRow),
-    table(SlipToken),
-)
 
 
 @dataclass(frozen=True, slots=True)
