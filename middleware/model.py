@@ -43,6 +43,7 @@ class Right(StrEnum):
     SEE_RESULTS = "see results"
     ENTER = "type results by hand"
     RELEASE = "release results"
+    RELEASE_BLOCKED = "release results that a rule blocks"
     AMEND = "amend released results"
     CALL = "record critical calls"
     LINK = "link unmatched results"
@@ -71,7 +72,8 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
     ),
     Role.PATHOLOGIST: frozenset(
         {
-            Right.SEARCH, Right.REJECT_SAMPLE, Right.SEE_RESULTS, Right.ENTER, Right.RELEASE, Right.AMEND, Right.CALL,
+            Right.SEARCH, Right.REJECT_SAMPLE, Right.SEE_RESULTS, Right.ENTER, Right.RELEASE, Right.RELEASE_BLOCKED,
+            Right.AMEND, Right.CALL,
             Right.LINK, Right.QC_SEE, Right.QC_EDIT, Right.REPORTS, Right.RESEND, Right.WITHDRAW, Right.ANALYZERS_SEE,
             Right.AUDIT, Right.PRINT_SLIP,
         }
@@ -480,6 +482,8 @@ class Report:
     tested_at: datetime | None = None
     abha_masked: str = ""
     verify_url: str = ""  # page that proves the report genuine; no token that opens it
+    state_line: str = ""  # "Department of Medical, Health & Family Welfare, Uttar Pradesh", above the facility
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
