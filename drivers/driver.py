@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-
-class WireError(Exception):
-    """The analyzer broke a rule of the line: refuse, journal, log once until it recovers."""
+from drivers.wire import WireError as WireError
 
 
 class DecodeError(Exception):
