@@ -224,6 +224,8 @@ class CatalogueTest:
     alt_decimals: int = 0
     calculated: bool = False
     sort: int = 0
+    timing: str = ""  # F, PP, 2H: a timed glucose is a tube of its own (domain 8.5)
+    units: Mapping[str, Decimal] = field(default_factory=dict, hash=False)  # unit spelling → factor to `unit`
 
     def interval_for(self, sex: Sex, age_days: int) -> Interval | None:
         """The interval in force for this sex and age in days at collection; None when the catalogue has none."""
