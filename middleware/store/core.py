@@ -92,7 +92,7 @@ def touch(conn: Connection, *topics: str) -> None:
 def changes(conn: Connection) -> dict[str, int]:
     """All change counters, by topic."""
     rows = table(Change)
-    return {topic: counter for topic, counter in conn.execute(select(rows.c.topic, rows.c.counter))}
+    return {row[0]: row[1] for row in conn.execute(select(rows.c.topic, rows.c.counter))}
 
 
 def next_serial(conn: Connection, day: date, purpose: str) -> int:

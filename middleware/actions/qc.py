@@ -1,0 +1,60 @@
+"""Sets the target of a control, excludes a point with its cause. History stays: a point keeps the target of its day."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from middleware import store
+from middleware.lab import Lab
+from middleware.model import Actor, Refused, Right
+from middleware.schema import ControlRow, ControlTarget
+
+
+def set_target(
+    lab: Lab,
+    actor: Actor,
+    analyzer: str,
+    lot: str,
+    level: str,
+    test: str,
+    mean: Decimal,
+    sd: Decimal,
+    provisional: bool,
+    expires: date | None,
+    note: str,
+) -> int:
+    """Mean and SD of one control lot from now on. Points that had no target yet get this one."""
+    actor.must(Right.QC_EDIT)
+    if sd <= 0:
+        raise Refused("The SD must be more than 0.")
+    if not note.strip():
+        raise Refused("Write where mean and SD come from (insert, own 20 points …).")
+    with lab.write() as conn:
+        target_id = store.put(
+            conn, ControlTarget, analyzer=analyzer, lot=lot, level=level, test=test, mean=mean, sd=sd,
+            provisional=provisional, expires=expires, valid_from=lab.now(), set_by=actor.name, note=note,
+        )  # fmt: skip
+        c = store.table(ControlRow)
+        conn.execute(
+            c.update()
+            .where(c.c.analyzer == analyzer, c.c.lot == lot, c.c.test == test, c.c.target_id.is_(None))
+            .values(target_id=target_id)
+        )
+        store.audit(conn, lab.now(), actor, "set target", "control", f"{analyzer}/{lot}/{test}",
+                    {"mean": str(mean), "sd": str(sd), "note": note})  # fmt: skip
+        store.touch(conn, "controls")
+    return target_id
+
+
+def exclude_point(lab: Lab, actor: Actor, control_id: int, note: str) -> None:
+    """Exclude one control point from mean, SD and rules, with a documented cause; it stays visible."""
+    actor.must(Right.QC_EDIT)
+    if not note.strip():
+        raise Refused("Write the documented cause.")
+    with lab.write() as conn:
+        if store.one(conn, ControlRow, control_id) is None:
+            raise Refused("There is no such point.")
+        store.change(conn, ControlRow, control_id, excluded=True, excluded_note=note)
+        store.audit(conn, lab.now(), actor, "exclude point", "control", control_id, {"note": note})
+        store.touch(conn, "controls")

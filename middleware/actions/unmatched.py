@@ -1,0 +1,100 @@
+"""Links a row of the tray to a sample by hand, with a reason, or dismisses it. Never automatic.
+
+Law: a link passes the same matching and rules as any result, and is held until a person releases it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from drivers.driver import Decoded, MessageType, Observation, load_driver
+from middleware import store
+from middleware.consider import Considered, consider, facts_of
+from middleware.lab import Lab
+from middleware.model import Actor, AnalyzerFacts, Reason, Refused, ResultState, Right, SampleState, Verdict
+from middleware.schema import ResultRow, Sample, UnmatchedRow
+from middleware.store.record import put_reasons, result_columns
+
+
+def link(lab: Lab, actor: Actor, unmatched_id: int, sample_pk: int, test: str, reason: str) -> int:
+    """File this row as `test` of the sample in hand; the id of the new, held result."""
+    actor.must(Right.LINK)
+    if not reason.strip():
+        raise Refused("Write how you know that this result belongs to this sample.")
+    with lab.write() as conn:
+        row = _open_row(conn, unmatched_id)
+        sample = store.one(conn, Sample, sample_pk)
+        if sample is None or sample["state"] == SampleState.REJECTED.value:
+            raise Refused("Choose a sample that is in the laboratory.")
+        thought = _consider(lab, conn, row, sample["sample_id"], test)
+        result_id = _file(lab, conn, actor, row, thought, reason)
+        store.change(conn, UnmatchedRow, unmatched_id, state="linked", closed_at=lab.now(), closed_by=actor.name,
+                     closed_note=reason, result_id=result_id)  # fmt: skip
+        detail = {"said_id": row["sample_id"], "sample_id": sample["sample_id"], "test": test, "reason": reason}
+        store.audit(conn, lab.now(), actor, "link", "unmatched", unmatched_id, detail)
+        store.audit(conn, lab.now(), actor, "link", "result", result_id, detail)
+        store.touch(conn, "unmatched", "results")
+    return result_id
+
+
+def dismiss(lab: Lab, actor: Actor, unmatched_id: int, reason: str) -> None:
+    """Close a row of the tray without filing it; it stays stored with the reason."""
+    actor.must(Right.LINK)
+    if not reason.strip():
+        raise Refused("Write why this result belongs to nobody.")
+    with lab.write() as conn:
+        row = _open_row(conn, unmatched_id)
+        store.change(conn, UnmatchedRow, unmatched_id, state="dismissed", closed_at=lab.now(), closed_by=actor.name,
+                     closed_note=reason)  # fmt: skip
+        store.audit(conn, lab.now(), actor, "dismiss", "unmatched", unmatched_id,
+                    {"said_id": row["sample_id"], "code": row["code"], "reason": reason})  # fmt: skip
+        store.touch(conn, "unmatched")
+
+
+def _open_row(conn: Connection, unmatched_id: int) -> Mapping[str, Any]:
+    row = store.one(conn, UnmatchedRow, unmatched_id)
+    if row is None or row["state"] != "open":
+        raise Refused("This row is no longer in the tray.")
+    return row
+
+
+def _consider(lab: Lab, conn: Connection, row: Mapping[str, Any], sample_id: str, test: str) -> Considered:
+    """Match the row as its analyzer sent it, with the sample a person chose and the code read as `test`."""
+    settings = next((a for a in lab.settings.analyzers if a.name == row["analyzer"]), None)
+    driver = load_driver(settings.driver if settings else "generic_astm")
+    facts = facts_of(settings, driver) if settings else AnalyzerFacts(row["analyzer"], driver.name, "manual", {})
+    code = row["code"] or test
+    said = Observation(
+        sample_id=sample_id, code=code, name=row["name"], value=row["value"], raw=row["raw"], unit=row["unit"],
+        flags=tuple(row["flags"]), observed_at=row["observed_at"], ordinal=row["ordinal"],
+    )  # fmt: skip
+    chosen = replace(facts, codes={**facts.codes, code: test}, tests=frozenset())
+    thought = consider(lab, conn, Decoded(MessageType.RESULT, None, observations=(said,)), chosen, driver)
+    if not thought.matched.results:
+        why = thought.matched.unmatched[0].reason.text if thought.matched.unmatched else "this row holds no result"
+        raise Refused(f"It cannot be linked: {why}")
+    return thought
+
+
+def _file(
+    lab: Lab, conn: Connection, actor: Actor, row: Mapping[str, Any], thought: Considered, reason: str
+) -> int:
+    result = thought.matched.results[0]
+    by_hand = Reason(
+        "linked_by_hand",
+        f"Linked by hand by {actor.name}: {reason}",
+        f"{actor.name} ने हाथ से जोड़ा: {reason}",
+        {"said_id": row["sample_id"] or ""},
+    )
+    verdict = Verdict(result.identity, (*thought.verdicts[0].reasons, by_hand))
+    result_id = store.put(
+        conn, ResultRow, **result_columns(result, verdict), identity=row["identity"], message_id=row["message_id"],
+        analyzer=row["analyzer"], patient_id=thought.samples[result.sample_pk].patient_id,
+        state=ResultState.HELD.value, rule_set=lab.settings.rules.version, created_at=lab.now(),
+    )  # fmt: skip
+    put_reasons(conn, result_id, verdict)
+    return result_id

@@ -1,0 +1,127 @@
+"""The outbox: each released report goes to the report service by one idempotent PUT, until it is acknowledged.
+
+Turns queued rows into HTTP calls. Law: no transaction is held across a call; a transport fault or a 5xx is tried
+again with growing pauses, for days; an answer that a retry cannot change (4xx) is shown to a person as refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+from sqlalchemy import select
+
+from middleware import store
+from middleware.lab import Lab
+from middleware.schema import DeliveryState, HandoverRow
+
+log = logging.getLogger("labmitra.handover")
+LONGEST_PAUSE = timedelta(minutes=30)
+WATCHED = timedelta(days=3)  # how long the delivery state of a report is asked for
+
+
+def client_for(lab: Lab) -> httpx2.Client:
+    """The HTTP client of the outbox, with this facility's key."""
+    hub = lab.settings.hub
+    return httpx2.Client(base_url=hub.url, headers={"Authorization": f"Bearer {hub.key}"}, timeout=20)
+
+
+def run_due(lab: Lab, client: httpx2.Client, limit: int = 50) -> int:
+    """Send what is due, oldest first; how many were acknowledged. Stops at the first transport fault."""
+    h = store.table(HandoverRow)
+    with lab.read() as conn:
+        due = select(h).where(h.c.state == "queued", h.c.next_at <= lab.now()).order_by(h.c.id).limit(limit)
+        rows = [dict(r) for r in conn.execute(due).mappings()]
+    sent = 0
+    for row in rows:
+        state = _send(lab, client, row)
+        sent += state == "sent"
+        if state == "queued":  # the service is not there: the rest waits too
+            break
+    return sent
+
+
+def _send(lab: Lab, client: httpx2.Client, row: Mapping[str, Any]) -> str:
+    path = f"/api/v1/reports/{row['report_no']}/versions/{row['version']}"
+    try:
+        answer = client.put(path, json=row["payload"])
+    except httpx2.HTTPError as fault:
+        return _later(lab, row, f"report service not reached ({type(fault).__name__})")
+    if answer.status_code == 200:
+        _delivery(lab, row["report_no"], answer.json().get("delivery"))
+        return _done(lab, row, "sent", "")
+    if answer.status_code >= 500 or answer.status_code in (408, 429):
+        return _later(lab, row, f"report service answered {answer.status_code}")
+    return _done(lab, row, "refused", f"report service refused it ({answer.status_code}): {answer.text[:300]}")
+
+
+def _done(lab: Lab, row: Mapping[str, Any], state: str, error: str) -> str:
+    with lab.write() as conn:
+        store.change(conn, HandoverRow, row["id"], state=state, attempts=row["attempts"] + 1, last_error=error,
+                     sent_at=lab.now() if state == "sent" else None)  # fmt: skip
+        store.touch(conn, "reports")
+    if row["attempts"] and state == "sent":
+        log.info("report service reached again")
+    if state == "refused":
+        log.error("a hand-over was refused, see the reports page")
+    return state
+
+
+def _later(lab: Lab, row: Mapping[str, Any], error: str) -> str:
+    tries = row["attempts"] + 1
+    pause = min(lab.settings.hub.retry_seconds * timedelta(seconds=2 ** min(tries - 1, 10)), LONGEST_PAUSE)
+    with lab.write() as conn:
+        store.change(conn, HandoverRow, row["id"], attempts=tries, last_error=error, next_at=lab.now() + pause)
+        store.touch(conn, "reports")
+    if tries == 1:
+        log.warning("%s; the outbox waits and tries again", error)
+    return "queued"
+
+
+def ask_deliveries(lab: Lab, client: httpx2.Client, limit: int = 50) -> int:
+    """Ask the report service how recent deliveries stand; how many states changed."""
+    h, d = store.table(HandoverRow), store.table(DeliveryState)
+    with lab.read() as conn:
+        recent = (
+            select(h.c.report_no)
+            .join(d, d.c.report_no == h.c.report_no, isouter=True)
+            .where(h.c.state == "sent", h.c.created_at >= lab.now() - WATCHED)
+            .group_by(h.c.report_no, d.c.checked_at)
+            .order_by(d.c.checked_at)
+            .limit(limit)
+        )
+        numbers = list(conn.execute(recent).scalars())
+    changed = 0
+    for report_no in numbers:
+        try:
+            answer = client.get(f"/api/v1/reports/{report_no}")
+        except httpx2.HTTPError:
+            break
+        if answer.status_code == 200:
+            changed += _delivery(lab, report_no, answer.json())
+    return changed
+
+
+def _delivery(lab: Lab, report_no: str, state: Any) -> bool:
+    """Keep what the service said of a report's delivery; True when it changed."""
+    if not isinstance(state, Mapping):
+        return False
+    told = state.get("delivery", state)
+    values = {"status": str(told.get("status", "")), "detail": dict(told), "opened": int(told.get("opened", 0))}
+    with lab.write() as conn:
+        old = store.one(conn, DeliveryState, report_no)
+        statement = store.insert_into(conn, DeliveryState).values(report_no=report_no, checked_at=lab.now(), **values)
+        conn.execute(statement.on_conflict_do_update(index_elements=["report_no"], set_={**values, "checked_at": lab.now()}))
+        changed = old is None or any(old[k] != v for k, v in values.items())
+        if changed:
+            store.touch(conn, "reports")
+    return changed
+
+
+def waiting(lab: Lab) -> int:
+    """How many hand-overs are not acknowledged yet."""
+    with lab.read() as conn:
+        return store.count(conn, HandoverRow, store.table(HandoverRow).c.state == "queued")
