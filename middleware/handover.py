@@ -113,8 +113,9 @@ def _delivery(lab: Lab, report_no: str, state: Any) -> bool:
     values = {"status": str(told.get("status", "")), "detail": dict(told), "opened": int(told.get("opened", 0))}
     with lab.write() as conn:
         old = store.one(conn, DeliveryState, report_no)
-        statement = store.insert_into(conn, DeliveryState).values(report_no=report_no, checked_at=lab.now(), **values)
-        conn.execute(statement.on_conflict_do_update(index_elements=["report_no"], set_={**values, "checked_at": lab.now()}))
+        values_now = {**values, "checked_at": lab.now()}
+        statement = store.insert_into(conn, DeliveryState).values(report_no=report_no, **values_now)
+        conn.execute(statement.on_conflict_do_update(index_elements=["report_no"], set_=values_now))
         changed = old is None or any(old[k] != v for k, v in values.items())
         if changed:
             store.touch(conn, "reports")

@@ -1,4 +1,4 @@
-"""Sends a report again, withdraws it, composes an interim one for the doctor. Printing needs nobody's leave but ours."""
+"""Sends a report again, withdraws it, composes an interim one for the doctor, printed here only."""
 
 from __future__ import annotations
 

@@ -234,7 +234,8 @@ def _put_typed(
         created_at=lab.now(),
     )  # fmt: skip
     put_reasons(conn, row_id, verdict)
-    store.audit(conn, lab.now(), actor, "type result", "result", row_id, {"test": test["test"], "value": result.display})
+    detail = {"test": test["test"], "value": result.display}
+    store.audit(conn, lab.now(), actor, "type result", "result", row_id, detail)
     store.touch(conn, "results")
     return row_id
 

@@ -1,0 +1,179 @@
+"""The front door: the `labmitra` command, one subcommand per thing a person does. No logic lives here.
+
+Turns a command line into one call of the part that does the work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulators.cli import app as simulate_app
+
+app = typer.Typer(
+    help="Lab Mitra: from analyzer bytes to the patient's phone.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+db_app = typer.Typer(help="The lab's and the report service's databases.", no_args_is_help=True)
+user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
+app.add_typer(user_app, name="user")
+app.add_typer(simulate_app, name="simulate", help="Pretend to be an analyzer, or the SMS gateway.")
+
+Config = Annotated[Path, typer.Option("--config", help="Folder with lab.toml, analyzers.toml, tests.csv, rules.toml.")]
+HERE = Path(__file__).parent / "config"
+
+
+def _fail(text: str, code: int = 2) -> typer.Exit:
+    typer.echo(text, err=True)
+    return typer.Exit(code)
+
+
+@app.command()
+def decode(
+    file: Annotated[Path, typer.Argument(help="Bytes of a line, ASTM records, MLLP blocks or one HL7 message.")],
+    driver: Annotated[str, typer.Option("--driver", help="Which driver reads it, e.g. sysmex_xn.")],
+) -> None:
+    """Show what a driver reads in a file, as one JSON object."""
+    from drivers.decode import decode_file
+    from drivers.driver import DecodeError
+
+    try:
+        data = file.read_bytes()
+        typer.echo(json.dumps(decode_file(data, driver), ensure_ascii=False, indent=1))
+    except OSError as error:
+        raise _fail(f"{file}: {error.strerror}") from error
+    except DecodeError as error:
+        raise _fail(f"{file}: {error}") from error
+
+
+@app.command()
+def check(config: Config = HERE) -> None:
+    """Name every mistake in the configuration: file, key, reason, what to write instead."""
+    from middleware.check import report_text
+    from middleware.settings import problems
+
+    found = problems(config, os.environ)
+    typer.echo(report_text(found, config))
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="The whole day at full speed, without a person.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Begin anew: forget the demo's data.")] = False,
+    config: Config = HERE,
+) -> None:
+    """A whole lab with simulated analyzers on this machine, under var/."""
+    from server.demo import live, once as once_module
+
+    if once:
+        raise typer.Exit(once_module.run(config))
+    raise typer.Exit(live.run(config, Path("var/demo"), reset))
+
+
+@app.command()
+def middleware(config: Config = HERE) -> None:
+    """Hold the lines to the analyzers: read, journal, acknowledge, decode, match, verify."""
+    from middleware.service import serve
+
+    raise typer.Exit(serve(_settings(config)))
+
+
+@app.command()
+def lab(config: Config = HERE) -> None:
+    """Serve the technician pages and hand released reports over."""
+    from server.lab.main import serve
+
+    raise typer.Exit(serve(_settings(config)))
+
+
+@app.command()
+def reports(config: Config = HERE) -> None:
+    """Serve the report service: links, patient pages, PDF, SMS."""
+    from server.reports.main import serve
+
+    serve(_settings(config))
+
+
+@app.command()
+def run(config: Config = HERE) -> None:
+    """Upgrade the databases and run all three services on this machine until Ctrl-C."""
+    from server.run import run_all
+
+    raise typer.Exit(run_all(config, _settings(config)))
+
+
+@app.command()
+def trace(analyzer: str, follow: bool = True, config: Config = HERE) -> None:
+    """Show the line of an analyzer as it was and is, both directions, control characters visible."""
+    from middleware.trace import show
+
+    raise typer.Exit(show(_settings(config).journal, analyzer, follow))
+
+
+@app.command()
+def backup(to: Annotated[Path, typer.Argument(help="Folder to write the copies into.")], config: Config = HERE) -> None:
+    """Copy journal and SQLite databases consistently while everything runs."""
+    from middleware.backup import copy_all
+
+    for line in copy_all(_settings(config), to):
+        typer.echo(line)
+
+
+@db_app.command("upgrade")
+def db_upgrade(config: Config = HERE) -> None:
+    """Bring both databases to today's shape."""
+    from middleware.migrate import upgrade
+    from server.reports.migrate import upgrade as upgrade_reports
+
+    settings = _settings(config)
+    upgrade(settings.database_url)
+    upgrade_reports(settings.reports.database_url)
+    typer.echo("lab and report databases are up to date")
+
+
+@user_app.command("add")
+def user_add(
+    username: str,
+    name: Annotated[str, typer.Option(prompt=True)],
+    role: Annotated[str, typer.Option(help="reception, technician, pathologist, engineer or admin.")] = "admin",
+    qualification: str = "",
+    password: Annotated[str, typer.Option(prompt=True, confirmation_prompt=True, hide_input=True)] = "",
+    config: Config = HERE,
+) -> None:
+    """Add a person (the first admin, on a new installation)."""
+    from middleware.actions import SYSTEM
+    from middleware.actions.users import create_user
+    from middleware.lab import open_lab
+    from middleware.model import Refused, Role
+
+    try:
+        create_user(open_lab(_settings(config)), SYSTEM, username, name, qualification, Role(role), password)
+    except (Refused, ValueError) as error:
+        raise _fail(str(error)) from error
+    typer.echo(f"{username} may log in and will be asked for a new password")
+
+
+def _settings(config: Path):  # type: ignore[no-untyped-def]
+    """The settings, or every mistake in words and exit 2."""
+    from middleware.check import report_text
+    from middleware.settings import ConfigError, load
+
+    try:
+        return load(config, os.environ)
+    except ConfigError as error:
+        raise _fail(report_text(error.problems, config)) from error
+
+
+def main() -> None:
+    """Entry of the console script."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()
