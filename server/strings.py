@@ -1,7 +1,8 @@
 """Turns config/strings/*.csv into one table of sentences, in English and Hindi.
 
 Law: every text a person sees comes from here; a key stands once, with both languages and the same {blanks} in both.
-Text goes out plain: who puts it into HTML escapes it. Source: Hindi writing rules of the lab (simple words, digits 0-9).
+Text goes out plain: who puts it into HTML escapes it.
+Source: domain 7.7 (simple spoken Hindi, digits 0-9).
 """
 
 from __future__ import annotations
