@@ -1,0 +1,128 @@
+"""The middleware process: lines, journal, pipeline worker and the lamps of each line, wired together.
+
+Turns Settings into a running service. Law: acknowledging an analyzer depends on the journal's disk alone; restarting
+the pages never drops an analyzer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from middleware import store
+from middleware.journal import Journal
+from middleware.lab import Lab, open_lab
+from middleware.schema import AnalyzerMessage, AnalyzerState
+from middleware.settings import Settings
+from middleware.supervisor import LineState, run_lines
+from middleware.work import Worker
+
+log = logging.getLogger("labmitra.middleware")
+
+
+class Lamps:
+    """Keeps the newest state of every line and writes it into the lab database once a second, when it changed."""
+
+    def __init__(self, lab: Lab, worker: Worker) -> None:
+        """`worker` knows when each analyzer last gave a result."""
+        self._lab, self._worker = lab, worker
+        self._states: dict[str, LineState] = {}
+        self._written: dict[str, tuple[Any, ...]] = {}
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lamps", daemon=True)
+
+    def set(self, state: LineState) -> None:
+        """The supervisor's word about one line."""
+        with self._lock:
+            self._states[state.analyzer] = state
+
+    def start(self) -> None:
+        """Begin writing."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write once more, with every line shown as disconnected, and end."""
+        with self._lock:
+            self._states = {k: replace(s, connected=False) for k, s in self._states.items()}
+        self._stop.set()
+        self._thread.join(timeout=15)
+
+    def _run(self) -> None:
+        while True:
+            last = self._stop.wait(1.0)
+            try:
+                self._write()
+            except SQLAlchemyError:
+                log.debug("lamps not written: lab database busy")
+            if last:
+                return
+
+    def _write(self) -> None:
+        with self._lock:
+            states = list(self._states.values())
+        fresh = {s.analyzer: (s, self._worker.last_result_at.get(s.analyzer)) for s in states}
+        changed = {k: v for k, v in fresh.items() if self._written.get(k) != v}
+        if not changed:
+            return
+        with self._lab.write() as conn:
+            for state, result_at in changed.values():
+                _put_lamp(conn, state, result_at, self._lab.now())
+            store.touch(conn, "analyzers")
+        self._written.update(changed)
+
+
+def _put_lamp(conn: Any, state: LineState, result_at: datetime | None, now: datetime) -> None:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    m = store.table(AnalyzerMessage)
+    today = store.count(conn, AnalyzerMessage, m.c.analyzer == state.analyzer, m.c.received_at >= midnight)
+    values: dict[str, Any] = {
+        "connected": state.connected,
+        "since": state.since,
+        "handshake_at": state.handshake_at,
+        "message_at": state.message_at,
+        "messages_today": today,
+        "refused_today": state.refused,
+        "trouble": state.trouble,
+        "updated_at": now,
+    }
+    if result_at is not None:
+        values["result_at"] = result_at
+    statement = store.insert_into(conn, AnalyzerState).values(analyzer=state.analyzer, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["analyzer"], set_=values))
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings.journal.parent.mkdir(parents=True, exist_ok=True)
+    lab = open_lab(settings)
+    journal = Journal.open(settings.journal)
+    worker = Worker(lab, journal)
+    lamps = Lamps(lab, worker)
+    try:
+        journal.recover()
+        worker.start()
+        lamps.start()
+        asyncio.run(_lines(settings, journal, worker, lamps))
+    finally:
+        worker.stop()
+        lamps.stop()
+        journal.close()
+        lab.engine.dispose()
+    return 0
+
+
+async def _lines(settings: Settings, journal: Journal, worker: Worker, lamps: Lamps) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log.info("middleware is up: %d lines", sum(a.enabled for a in settings.analyzers))
+    await run_lines(settings, journal, worker.wake, lamps.set, stop)

@@ -1,0 +1,106 @@
+"""The pipeline's worker: takes what the journal holds unprocessed and brings it into the lab database, in order.
+
+Turns rows of the journal into calls of `pipeline.process`. Law: a lab database that is locked, full or gone stops
+nothing but this worker, which tries again; a message that breaks the code is kept as failed and never blocks others.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from drivers.driver import Message
+from middleware.journal import Journal
+from middleware.lab import Lab
+from middleware.pipeline import process
+from middleware.store.record import record_failure
+
+log = logging.getLogger("labmitra.pipeline")
+PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+class Worker:
+    """One thread that processes messages as they come. `wake()` is called for each new message."""
+
+    def __init__(self, lab: Lab, journal: Journal) -> None:
+        """`journal` is the process's own writer; `lab` the database the results go to."""
+        self._lab, self._journal = lab, journal
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._down = False
+        self.last_result_at: dict[str, datetime] = {}
+
+    def start(self) -> None:
+        """Begin with what a crash left unprocessed."""
+        self._wake.set()
+        self._thread.start()
+
+    def wake(self, _message: Message | None = None) -> None:
+        """There is something to do."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the message in hand and end."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=20)
+
+    def _run(self) -> None:
+        pause = PAUSE
+        while not self._stop.is_set():
+            self._wake.wait(timeout=5)
+            self._wake.clear()
+            if self._drain():
+                pause = PAUSE
+            else:
+                self._stop.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                self._wake.set()
+
+    def _drain(self) -> bool:
+        """Process everything there is; False when the database could not be used."""
+        for message in self._journal.unprocessed():
+            if self._stop.is_set():
+                return True
+            if not self._one(message):
+                return False
+        return True
+
+    def _one(self, message: Message) -> bool:
+        try:
+            outcome = process(self._lab, message)
+        except SQLAlchemyError as broken:
+            self._say_down(broken)
+            return False
+        except Exception as bug:  # noqa: BLE001 - loop edge: recorded and shown, the line goes on
+            log.exception("message %s could not be processed", message.id)
+            if not self._keep_failure(message, bug):
+                return False
+        else:
+            if outcome.state == "processed" and outcome.decoded is not None and outcome.decoded.observations:
+                self.last_result_at[message.analyzer] = self._lab.now()
+        self._say_up()
+        self._journal.mark_done(message.id)
+        return True
+
+    def _keep_failure(self, message: Message, bug: Exception) -> bool:
+        try:
+            with self._lab.write() as conn:
+                record_failure(conn, message, f"{type(bug).__name__}: {bug}", self._lab.now())
+        except SQLAlchemyError as broken:
+            self._say_down(broken)
+            return False
+        return True
+
+    def _say_down(self, broken: Exception) -> None:
+        if not self._down:
+            log.error("lab database cannot be used (%s); messages wait in the journal", type(broken).__name__)
+        self._down = True
+
+    def _say_up(self) -> None:
+        if self._down:
+            log.info("lab database is back; waiting messages are being processed")
+        self._down = False
