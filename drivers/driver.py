@@ -1,119 +1,144 @@
-"""The words every driver speaks: a Message goes in, Observations come out, verbatim.
+"""What every other part imports: the Driver (a filled-in form that can read), its words, and the way to load one.
 
-Turns nothing into nothing by itself: it holds the form an analyzer fills in (`Driver`) and the values that
-cross from drivers to middleware. Law: pure; no I/O, no clock, standard library only.
-Source: LIS02-A2 for the words (record, field, component), design of the house for the types.
+Turns a Message into Decoded, and a query with its orders into answers. Law: pure; no I/O, no clock, standard library.
+The port names the driver; the header only confirms it: a mismatch is a problem sentence, never a search.
+Source: design of the house, "A driver is a form"; each driver names its vendor's manual.
 """
 
 from __future__ import annotations
 
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
+from importlib import import_module
 
-from drivers.wire import WireError as WireError
+import drivers
+from drivers.engine import hl7 as _hl7
+from drivers.engine import lis2a as _lis2a
+from drivers.engine.form import Form, Said
+from drivers.engine.rows import Reader
+from drivers.engine.words import (
+    Decoded,
+    DecodeError,
+    Grade,
+    Kind,
+    Message,
+    MessageType,
+    Observation,
+    TestCode,
+    WorkOrder,
+)
+from drivers.wire import WireError
+from drivers.wire.hl7 import Delimiters as _Hl7Delimiters
+from drivers.wire.lis2a import Delimiters as _Lis2aDelimiters
 
+__all__ = [
+    "DecodeError",
+    "Decoded",
+    "Driver",
+    "Grade",
+    "Kind",
+    "Message",
+    "MessageType",
+    "Observation",
+    "Said",
+    "TestCode",
+    "WireError",
+    "WorkOrder",
+    "detail",
+    "driver_names",
+    "image",
+    "known",
+    "load_driver",
+    "measurement",
+    "suspect",
+]
 
-class DecodeError(Exception):
-    """A stored message that the driver cannot read: it is kept, shown on the messages page, replayed after the fix."""
-
-
-class Kind(StrEnum):
-    """What a row of a message is."""
-
-    MEASUREMENT = "measurement"
-    SUSPECT = "suspect"  # the analyzer doubts itself
-    IMAGE = "image"
-    DETAIL = "detail"  # settings, gates, curves: nothing a patient is told
-
-
-class MessageType(StrEnum):
-    """What a message is, said once for all of its rows."""
-
-    RESULT = "result"
-    QC = "qc"
-    QUERY = "query"
-    QUERY_CANCEL = "query_cancel"
-    ACK = "ack"
-    CALIBRATION = "calibration"
-    INCOMPLETE = "incomplete"
-    OTHER = "other"
-
-
-class Grade(StrEnum):
-    """How far a driver is proven; only FIELD may ever release by itself."""
-
-    MANUAL = "manual"
-    CAPTURE = "capture"
-    FIELD = "field"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One whole message as the line gave it: ASTM records H…L joined (without frames), or an HL7 message MSH…
-
-    `body` is bytes: charset is decided by the driver, after framing. `id` is the journal's, unique for ever.
-    `received_at` is aware. `incomplete` is set when the line ended before L (or FS): it is shown, never filed.
-    """
-
-    id: str
-    analyzer: str
-    received_at: datetime
-    body: bytes
-    incomplete: bool = False
+NOT_DRIVERS = frozenset({"driver", "decode", "engine", "wire"})
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What the analyzer said, one row, verbatim text. Not sent is None, sent empty is "".
+@dataclass(frozen=True, kw_only=True)
+class Driver(Form):
+    """One analyzer family's form, filled in. `dataclasses.replace(driver, charset="latin-1")` is a site's variant."""
 
-    `value` is the driver's component of the value field with outer blanks stripped; `raw` the whole field.
-    `observed_at` is the text as sent (all zeros is None). `ordinal` counts the rows of the message from 1.
-    """
+    _astm: dict[_Lis2aDelimiters, Reader] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _hl7: dict[_Hl7Delimiters, Reader] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    sample_id: str | None
-    code: str | None
-    name: str | None
-    value: str | None
-    raw: str | None
-    unit: str | None
-    flags: tuple[str, ...] = ()
-    range: str | None = None
-    status: str | None = None
-    aspect: str | None = None
-    comments: tuple[str, ...] = ()
-    masked: bool = False
-    observed_at: str | None = None
-    kind: Kind = Kind.MEASUREMENT
-    ordinal: int = 0
+    def decode(self, message: Message) -> Decoded:
+        """All the message says, verbatim, every row in order. DecodeError when it is no message of this language."""
+        if self.speaks == "HL7":
+            return _hl7.read(self, self._hl7, message)
+        return _lis2a.read(self, self._astm, message)
 
+    def reportable(self, observations: Sequence[Observation]) -> tuple[bool, ...]:
+        """For each observation: is it THE one to report? The family's rule where a test comes more than once."""
+        return self.reports(observations)
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """All a message says: its type, its sender (H-5 or MSH-3), its rows in order, what was odd about it.
+    def answer(self, query: Decoded, orders: Sequence[WorkOrder] = ()) -> list[bytes] | None:
+        """The messages that answer a query, without frames; no orders: "nothing known" in the vendor's way.
 
-    `sent_at` is H-14 or MSH-7 as sent; `query_sample_ids` is filled for queries and cancels; `problems` are
-    sentences such as "H-5 says XN-1000, configured for XN-550": shown to the engineer, never fatal.
-    """
+        None when this analyzer is told nothing.
+        """
+        return self.answers(query, orders)
 
-    type: MessageType
-    sender: str | None
-    sent_at: str | None = None
-    observations: tuple[Observation, ...] = ()
-    query_sample_ids: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    def unread(self, sample_id: str | None) -> bool:
+        """True when the id names no tube: the analyzer could not read the barcode and made one up."""
+        return not sample_id or bool(self.pseudo and re.fullmatch(self.pseudo, sample_id))
+
+    def raised(self, row: Observation) -> bool:
+        """True when a suspect row says the analyzer doubts itself now: flagged, or its number reaches the limit."""
+        if row.kind is not Kind.SUSPECT:
+            return False
+        if set(row.flags) & {"A", "W"} or row.value in ("T", "True", "Positive"):
+            return True
+        known_as = self.tests.get(row.code or "")
+        limit = known_as.raised_from if known_as else None
+        return bool(limit and row.value and row.value.isdigit() and int(row.value) >= int(limit))
 
 
-@dataclass(frozen=True, slots=True)
-class TestCode:
-    """What an analyzer's code means: the catalogue test it maps to (or None), and how to read its value.
+# ---- words for a form's table of tests --------------------------------------------------------------------------
 
-    `units` maps a unit text as the analyzer sends it to (UCUM unit of the catalogue, factor as decimal text);
-    a unit that is not listed holds the result ("unknown unit"). `coded` maps a sent text to a catalogue value.
-    """
 
-    kind: Kind = Kind.MEASUREMENT
-    test: str | None = None
-    units: dict[str, tuple[str, str]] = field(default_factory=dict)
-    doubts: tuple[str, ...] = ()  # for suspects: the codes of this analyzer that the suspicion touches
-    coded: dict[str, str] = field(default_factory=dict)
+def measurement(test: str, units: Mapping[str, tuple[str, str]], coded: Mapping[str, str] | None = None) -> TestCode:
+    """A code that is a catalogue test. `units`: text as sent → (UCUM of the catalogue, factor as decimal text)."""
+    return TestCode(Kind.MEASUREMENT, test, dict(units), coded=dict(coded or {}))
+
+
+def known() -> TestCode:
+    """A number we know and the catalogue does not have (research parameters): stored and shown, never reported."""
+    return TestCode(Kind.MEASUREMENT)
+
+
+def suspect(*doubts: str, raised_from: str | None = None) -> TestCode:
+    """A row by which the analyzer doubts itself; `doubts` are its codes that are touched, none named means all."""
+    return TestCode(Kind.SUSPECT, doubts=doubts, raised_from=raised_from)
+
+
+def image() -> TestCode:
+    """A picture, a histogram, a scattergram, or the name of its file."""
+    return TestCode(Kind.IMAGE)
+
+
+def detail() -> TestCode:
+    """A setting, a gate, a curve: nothing a patient is told."""
+    return TestCode(Kind.DETAIL)
+
+
+# ---- finding drivers --------------------------------------------------------------------------------------------
+
+
+def driver_names() -> tuple[str, ...]:
+    """The drivers there are: each a module of this package with its DRIVER."""
+    names = (module.name for module in pkgutil.iter_modules(drivers.__path__))
+    return tuple(sorted(name for name in names if name not in NOT_DRIVERS))
+
+
+def load_driver(name: str) -> Driver:
+    """The driver of that name; KeyError, naming those there are, when there is none."""
+    if name not in driver_names():
+        raise KeyError(f"there is no driver {name!r}; there are: {', '.join(driver_names())}")
+    driver = import_module(f"drivers.{name}").DRIVER
+    if not isinstance(driver, Driver):
+        raise TypeError(f"drivers.{name}.DRIVER is no Driver")
+    return driver

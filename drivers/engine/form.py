@@ -1,0 +1,88 @@
+"""The form an analyzer fills in: where everything sits, in the standard's own numbers, and what its codes mean.
+
+Law: data only; when it is not enough a driver overrides one named function (unlisted, reports, answers).
+Source: the vendor's manual beside the driver; LIS02-A2 and HL7 v2 chapter 7 for the addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from drivers.engine.words import Decoded, Grade, Kind, Observation, TestCode, WorkOrder
+
+# What stands where a number should be and is none. A single "-" or "+" is a grade on urine strips: not masked.
+MASKED = r"[-.*]{2,}|NA|N/A|No Result|NO RESULT"
+
+Reportable = Callable[[Sequence[Observation]], tuple[bool, ...]]
+Answer = Callable[[Decoded, Sequence[WorkOrder]], "list[bytes] | None"]
+
+
+class Said(NamedTuple):
+    """A row whose code the form does not list, for deciding what it is. `type` is OBX-2, "" in ASTM."""
+
+    code: str
+    name: str
+    value: str
+    flags: tuple[str, ...]
+    type: str
+
+
+Unlisted = Callable[[Said], Kind]
+
+
+def a_measurement(_row: Said) -> Kind:
+    """A row of an unlisted code is a measurement: it becomes an Unmatched that the technician sees."""
+    return Kind.MEASUREMENT
+
+
+def every_measurement(observations: Sequence[Observation]) -> tuple[bool, ...]:
+    """Every measurement is reportable, nothing else is."""
+    return tuple(row.kind is Kind.MEASUREMENT for row in observations)
+
+
+def no_answer(_query: Decoded, _orders: Sequence[WorkOrder]) -> list[bytes] | None:
+    """This analyzer is told nothing."""
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One analyzer family. An address is `RECORD.field.component`, "O.4.3"; of several the first that was sent counts.
+
+    `speaks` decides the engine. `sender` is checked against H-5 or MSH-3: a mismatch is a problem sentence, never a
+    search for another driver. `pseudo` matches ids that name no tube (an unread barcode). `control` are marks of
+    quality control: an address and its value; `control_id` is a pattern of ids that only controls have.
+    """
+
+    name: str
+    title: str
+    grade: Grade
+    speaks: Literal["LIS2-A2", "HL7"]
+    sample_id: str | tuple[str, ...]
+    code: str
+    value: str | tuple[str, ...]
+    code_name: str = ""
+    coded: str = ""
+    unit: str = ""
+    flag: str = ""
+    range: str = ""
+    status: str = ""
+    observed_at: str | tuple[str, ...] = ()
+    query_id: str = ""
+    query_cancel: tuple[str, str] | None = None
+    sender: str = ""
+    control: tuple[tuple[str, str], ...] = ()
+    control_id: str = ""
+    pseudo: str = ""
+    masked: str = MASKED
+    charset: str | None = None
+    free_numbering: bool = False  # frame numbers are not checked (LL-34)
+    frame_size: int = 240  # most characters of text in a frame sent to it
+    one_record_a_frame: bool = False
+    codes_are_catalogue: bool = False  # an unlisted code may be a catalogue code or a LOINC
+    tests: Mapping[str, TestCode] = field(default_factory=dict)
+    unlisted: Unlisted = a_measurement
+    reports: Reportable = every_measurement
+    answers: Answer = no_answer

@@ -1,0 +1,139 @@
+"""Reads an HL7 v2 message by a form: MSH … in, Decoded out.
+
+Law: every OBX becomes one Observation, in order; an NTE below it is its comment; Z segments are passed over; only
+text that is no message at all raises DecodeError. Source: HL7 v2.3.1 to 2.5.1, chapters 2, 4, 5 and 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from drivers.engine.form import Form
+from drivers.engine.rows import Dialect, Reader, Row, message_problems, sender_problem, training
+from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
+from drivers.wire import WireError, hl7
+from drivers.wire.fields import place
+from drivers.wire.hl7 import Delimiters, Segment
+
+# A segment that begins a group ends what stood above of these: the next patient's order is not this one's.
+_ENDS = {
+    "PID": ("PV1", "ORC", "OBR", "SPM", "SAC"),
+    "SPM": ("ORC", "OBR", "SAC"),
+    "OBR": (),
+    "ORC": (),
+    "PV1": (),
+    "SAC": (),
+    "MSH": (),
+    "QRD": (),
+    "QPD": (),
+}
+_QUERIES = frozenset({"QRY", "QBP"})
+
+
+def reader(form: Form, marks: Delimiters) -> Reader:
+    """The form compiled for the delimiters that MSH names."""
+    dialect = Dialect(
+        0, marks.repeat, marks.component, marks.sub, marks.escape, lambda sent: hl7.decode(sent, marks), "OBX"
+    )
+    return Reader(form, dialect)
+
+
+@dataclass(slots=True)
+class _Met:
+    """What was met on the way through the segments."""
+
+    rows: list[Row] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
+    queries_raw: list[str] = field(default_factory=list)
+    controls: set[bool] = field(default_factory=set)
+
+
+def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Decoded:
+    """A whole message said in our words. `readers` keeps the compiled form for each set of delimiters."""
+    try:
+        segments = hl7.parse(message.body, form.charset)
+    except WireError as wrong:
+        raise DecodeError(str(wrong)) from wrong
+    header = segments[0]
+    use = readers.get(header.delimiters)
+    if use is None:
+        use = readers.setdefault(header.delimiters, reader(form, header.delimiters))
+    met = _walk(segments, use)
+    observations = tuple([use.observation(row, number) for number, row in enumerate(met.rows, 1)])
+    sender = header.raw("3") or None
+    odd = sender_problem(form, sender, "MSH-3")
+    type_ = _type(form, message, header, met, observations)
+    asks = type_ is MessageType.QUERY
+    return Decoded(
+        type=type_,
+        sender=sender,
+        sent_at=use.plain(header.raw("7")),
+        observations=observations,
+        query_sample_ids=tuple(met.queries) if asks else (),
+        problems=(*([odd] if odd else []), *_problems(message, met, observations)),
+        query_raw=tuple(met.queries_raw) if asks else (),
+    )
+
+
+def _walk(segments: list[Segment], use: Reader) -> _Met:
+    """Go through the segments once, keeping what stands above each row."""
+    met = _Met()
+    above: dict[str, list[str]] = {}
+    sample_id: str | None = None
+    row: Row | None = None
+    for segment in segments:
+        kind, fields = segment.type, segment.fields
+        if kind == "OBX":
+            row = Row(fields, above, sample_id)
+            met.rows.append(row)
+            met.controls.add(use.is_control(above, sample_id))
+        elif kind == "NTE":
+            if row is not None:
+                row.comments.append(fields[3] if len(fields) > 3 else "")
+        elif kind in _ENDS:
+            row = None
+            above = {name: above[name] for name in above if name not in _ENDS[kind]} | {kind: fields}
+            sample_id = use.sample_id(above)
+            _query(met, use.form, segment)
+    return met
+
+
+def _query(met: _Met, form: Form, segment: Segment) -> None:
+    record, _, inside = form.query_id.partition(".")
+    if record != segment.type:
+        return
+    where = place(inside)
+    identity = (segment[inside] or "").strip()
+    met.queries_raw.append(segment.raw(str(where.field)) or "")
+    if identity:
+        met.queries.append(identity)
+
+
+def _type(
+    form: Form, message: Message, header: Segment, met: _Met, observations: tuple[Observation, ...]
+) -> MessageType:
+    kind = (header.raw("9.1") or "").strip().upper()
+    if message.incomplete:
+        return MessageType.INCOMPLETE
+    if kind == "ACK":
+        return MessageType.ACK
+    if not observations and (kind in _QUERIES or (met.queries_raw and kind == "ORM")):
+        return MessageType.QUERY
+    if training(header.raw("11")):
+        return MessageType.OTHER
+    if met.controls == {True} or (not observations and _header_says_control(form, header)):
+        return MessageType.QC
+    return MessageType.RESULT if observations or kind in ("ORU", "OUL") else MessageType.OTHER
+
+
+def _header_says_control(form: Form, header: Segment) -> bool:
+    return any(address.startswith("MSH.") and header.raw(address[4:]) == value for address, value in form.control)
+
+
+def _problems(message: Message, met: _Met, observations: tuple[Observation, ...]) -> list[str]:
+    problems = message_problems(observations)
+    if met.controls == {True, False}:
+        problems.append("controls and patients in one message: none of it is taken as a control")
+    if message.incomplete:
+        problems.append("the message was cut before its end")
+    return problems

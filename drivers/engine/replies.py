@@ -1,0 +1,37 @@
+"""Answers to host queries in LIS02-A2 records: work orders, or that there are none.
+
+Turns a query and its orders into messages without frames. Law: every text is escaped, nothing is invented.
+Source: LIS02-A2 8 (order), 11 (request), 12 (terminator: F done, I no information).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drivers.engine.words import Decoded, WorkOrder
+from drivers.wire import lis2a
+from drivers.wire.lis2a import STANDARD, Delimiters, Value
+
+HOST = "Lab Mitra"
+
+
+def header(marks: Delimiters, sender: str | None, comment: str | None = None) -> list[Value]:
+    """Our H record: we are the sender (H-5), the analyzer the receiver (H-10), production (H-12)."""
+    to: Value = tuple(sender.strip().split(marks.component)) if sender else None
+    return ["H", None, None, None, HOST, None, None, None, None, to, comment, "P", "1"]
+
+
+def order(number: int, work: WorkOrder, component: int = 4, action: str = "A") -> list[Value]:
+    """An O record: the sample's id in O-3, each test as a repeat of O-5 with its code in that component."""
+    tests = [("",) * (component - 1) + (code,) for code in work.codes]
+    fields: list[Value] = ["O", str(number), work.sample_id, None, list(tests), "S" if work.stat else "R"]
+    return [*fields, None, None, None, None, None, action, None, None, None, work.specimen or None]
+
+
+def astm_answer(query: Decoded, orders: Sequence[WorkOrder], marks: Delimiters = STANDARD) -> list[bytes]:
+    """One message: H, then P and O for each order, then L: F when there was work, I when nothing is known (12.3)."""
+    records: list[Sequence[Value]] = [header(marks, query.sender)]
+    for number, work in enumerate(orders, 1):
+        records += [["P", str(number)], order(1, work)]
+    records.append(["L", "1", "F" if orders else "I"])
+    return [lis2a.build(records, marks)]

@@ -1,0 +1,209 @@
+"""Turns the fields of one row (R or OBX) and what stands above it into an Observation, by a form's addresses.
+
+Law: every row becomes one Observation, in order, verbatim. Only ids, codes, units, flags, ranges and states have
+their escapes decoded; value, raw and comments stay as sent. Nothing here knows ASTM from HL7 but `first`.
+Source: the form of the driver; LIS02-A2 5.4.5 and HL7 v2 2.7 for "split first, decode after".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from drivers.engine.form import Form, Said
+from drivers.engine.words import Kind, Observation
+from drivers.wire.fields import Place, part, place
+
+Fields = list[str]
+Above = Mapping[str, Fields]
+"""The fields of the latest record of each type that stands above a row: H, P, O or MSH, PID, OBR …"""
+
+Get = Callable[[Fields], "str | None"]
+
+
+class Dialect(NamedTuple):
+    """What differs between the two languages: index of field 1, the marks, how an escape is read, the row's record."""
+
+    first: int
+    repeat: str
+    component: str
+    sub: str
+    escape: str
+    decode: Callable[[str], str]
+    row: str
+
+
+@dataclass(slots=True)
+class Row:
+    """One row as it was met: its fields, what stood above it, the comments that followed it."""
+
+    fields: Fields
+    above: Above
+    sample_id: str | None
+    comments: list[str] = field(default_factory=list)
+
+
+def getter(where: Place, dialect: Dialect) -> Get:
+    """A function that takes the text at a place out of a row's fields, as sent; None when not sent."""
+    index = where.field - dialect.first
+    mark, wanted = dialect.component, where.component
+
+    def whole(fields: Fields) -> str | None:
+        return fields[index] if index < len(fields) else None
+
+    def inside(fields: Fields) -> str | None:
+        return part(fields[index], where, dialect.repeat, mark, dialect.sub) if index < len(fields) else None
+
+    def component(fields: Fields) -> str | None:
+        if index >= len(fields):
+            return None
+        text = fields[index]
+        if mark not in text or dialect.repeat in text:
+            return inside(fields)
+        parts = text.split(mark)
+        return parts[wanted - 1] if wanted <= len(parts) else None
+
+    if not wanted and not where.repeat:
+        return whole
+    return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
+
+
+class Reader:
+    """A form compiled for one dialect. Reads rows, sample ids, marks; holds no message."""
+
+    def __init__(self, form: Form, dialect: Dialect) -> None:
+        self.form = form
+        self.dialect = dialect
+        self.code = self._one(form.code)
+        self.code_name = self._one(form.code_name)
+        self.coded = self._one(form.coded)
+        self.unit = self._one(form.unit)
+        self.flag = self._one(form.flag)
+        self.range = self._one(form.range)
+        self.status = self._one(form.status)
+        self.values = [get for _, get in self._many(form.value)]
+        self.raw = self._raw(form.value)
+        self.times = self._many(form.observed_at)
+        self.ids = self._many(form.sample_id)
+        self.marks = [(self._many(address)[0], value) for address, value in form.control]
+        self.control_id = re.compile(form.control_id) if form.control_id else None
+        self.masked = re.compile(form.masked)
+
+    def _many(self, addresses: str | tuple[str, ...]) -> list[tuple[str, Get]]:
+        found = []
+        for address in (addresses,) if isinstance(addresses, str) else addresses:
+            record, _, inside = address.partition(".")
+            found.append((record, getter(place(inside), self.dialect)))
+        return found
+
+    def _one(self, address: str) -> Get:
+        return self._many(address)[0][1] if address else lambda _fields: None
+
+    def _raw(self, addresses: str | tuple[str, ...]) -> Get:
+        address = addresses if isinstance(addresses, str) else addresses[0]
+        return getter(Place(place(address.partition(".")[2]).field), self.dialect)
+
+    def find(self, spot: tuple[str, Get], above: Above, fields: Fields | None = None) -> str | None:
+        """The text at an address: in the row itself, or in the record of that type above it."""
+        record, get = spot
+        source = fields if record == self.dialect.row else above.get(record)
+        return None if source is None else get(source)
+
+    def plain(self, sent: str | None) -> str | None:
+        """Text with escapes decoded; empty is None: an empty field says nothing (5.4.9, 2.5.3)."""
+        if not sent:
+            return None
+        escape = self.dialect.escape
+        return self.dialect.decode(sent) if escape and escape in sent else sent
+
+    def sample_id(self, above: Above) -> str | None:
+        """The id of the tube: the first address that holds one, padding blanks off, leading zeros kept."""
+        for spot in self.ids:
+            found = (self.plain(self.find(spot, above)) or "").strip()
+            if found:
+                return found
+        return None
+
+    def is_control(self, above: Above, sample_id: str | None) -> bool:
+        """True when a mark of quality control stands above (RC-36), or the id is one that only controls have."""
+        for spot, value in self.marks:
+            if (self.find(spot, above) or "").strip().upper() == value:
+                return True
+        return bool(self.control_id and sample_id and self.control_id.match(sample_id))
+
+    def observation(self, row: Row, ordinal: int) -> Observation:
+        """One row said in our words."""
+        fields, plain, form = row.fields, self.plain, self.form
+        code, name = plain(self.code(fields)), plain(self.code_name(fields))
+        value = self._value(fields)
+        flags = self._flags(fields)
+        known = form.tests.get(code or "")
+        said = "" if self.dialect.first else fields[2] if len(fields) > 2 else ""
+        kind = known.kind if known else form.unlisted(Said(code or "", name or "", value or "", flags, said))
+        return Observation(
+            sample_id=row.sample_id,
+            code=code,
+            name=name,
+            value=value,
+            raw=self.raw(fields),
+            unit=plain(self.unit(fields)),
+            flags=flags,
+            range=plain(self.range(fields)),
+            status=plain(self.status(fields)),
+            comments=tuple(row.comments),
+            masked=self._is_masked(value),
+            observed_at=self._time(row),
+            kind=kind,
+            ordinal=ordinal,
+            coded=self.coded(fields) if form.coded else None,
+        )
+
+    def _value(self, fields: Fields) -> str | None:
+        for get in self.values:
+            found = get(fields)
+            if found is not None:
+                return found.strip()
+        return None
+
+    def _is_masked(self, value: str | None) -> bool:
+        return value is not None and not value[:1].isdigit() and self.masked.fullmatch(value) is not None
+
+    def _flags(self, fields: Fields) -> tuple[str, ...]:
+        sent = self.flag(fields)
+        if not sent:
+            return ()
+        if self.dialect.repeat in sent:
+            return tuple(self.plain(flag) or "" for flag in sent.split(self.dialect.repeat))
+        return (self.plain(sent) or "",)
+
+    def _time(self, row: Row) -> str | None:
+        for spot in self.times:
+            found = self.find(spot, row.above, row.fields)
+            if found:
+                return found if found.strip("0 ") else None
+        return None
+
+
+def training(mark: str | None) -> bool:
+    """H-12 or MSH-11 says training or debugging: the message must not be filed (RC-36, H7-09)."""
+    return (mark or "").strip().upper() in ("T", "D")
+
+
+def sender_problem(form: Form, sender: str | None, where: str) -> str | None:
+    """A sentence when the message names another sender than the form expects; None when it fits."""
+    if not form.sender or re.match(form.sender, (sender or "").strip()):
+        return None
+    said = f"says {(sender or '').strip()[:40]!r}" if (sender or "").strip() else "is empty"
+    return f"{where} {said}, but this line is configured for {form.title}"
+
+
+def message_problems(observations: tuple[Observation, ...]) -> list[str]:
+    """What is odd about the rows: no sample id, no code."""
+    problems = []
+    if any(row.sample_id is None for row in observations):
+        problems.append("rows without a sample id")
+    if any(row.code is None and row.kind is Kind.MEASUREMENT for row in observations):
+        problems.append("rows without a test code")
+    return problems

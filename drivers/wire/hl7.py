@@ -1,0 +1,314 @@
+"""Turns HL7 v2 text into segments and back, and answers a message. Knows nothing of blocks, analyzers or results.
+
+Law: any bytes either parse or raise WireError, never anything else; what is built parses back to the same text.
+Segments are split when read, fields when asked for; escapes are decoded last. Unknown segments are kept.
+Source: HL7 v2.3.1 to v2.5.1, chapter 2 (2.6 delimiters, 2.7 escapes, 2.9 acknowledgement; tables 0008, 0155).
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from drivers.wire import WireError
+from drivers.wire.fields import part, place
+
+# Table 0211, as analyzers write it. "UNICODE" alone is what Mindray writes and means UTF-8.
+CHARSETS = {
+    "ASCII": "latin-1",
+    "8859/1": "latin-1",
+    "8859/2": "iso8859-2",
+    "8859/5": "iso8859-5",
+    "8859/9": "iso8859-9",
+    "8859/15": "iso8859-15",
+    "GB 18030-2000": "gb18030",
+    "UNICODE UTF-8": "utf-8",
+}
+
+
+class Delimiters(NamedTuple):
+    """MSH-1 and the characters of MSH-2 (2.6); one that is not named is ""."""
+
+    field: str = "|"
+    component: str = "^"
+    repeat: str = "~"
+    escape: str = "\\"
+    sub: str = "&"
+
+
+STANDARD = Delimiters()
+
+
+class Segment:
+    """One segment. `fields[n]` is field n as sent, `fields[0]` the name; MSH-1 is the field delimiter itself.
+
+    `segment["5.1"]` is decoded text: None when not sent, "" when sent empty (`""` in quotes means delete: as sent).
+    """
+
+    __slots__ = ("delimiters", "fields")
+
+    def __init__(self, fields: list[str], delimiters: Delimiters = STANDARD) -> None:
+        self.fields = fields
+        self.delimiters = delimiters
+
+    @property
+    def type(self) -> str:
+        """The segment's name, such as OBX."""
+        return self.fields[0]
+
+    def raw(self, address: str) -> str | None:
+        """The text at an address as sent, escapes and all."""
+        where = place(address)
+        if where.field >= len(self.fields):
+            return None
+        marks = self.delimiters
+        return part(self.fields[where.field], where, marks.repeat, marks.component, marks.sub)
+
+    def __getitem__(self, address: str) -> str | None:
+        found = self.raw(address)
+        if found is None or (address in ("1", "2") and self.type in _HEADERS):
+            return found
+        return decode(found, self.delimiters)
+
+    def repeats(self, number: int) -> list[str]:
+        """The repeats of field `number` as sent; [] when it was not sent."""
+        if number >= len(self.fields):
+            return []
+        text, mark = self.fields[number], self.delimiters.repeat
+        return text.split(mark) if mark and mark in text else [text]
+
+    def __repr__(self) -> str:
+        return f"Segment({self.fields!r})"
+
+
+_HEADERS = frozenset({"MSH", "FHS", "BHS"})
+
+
+# ---- reading ----------------------------------------------------------------------------------------------------
+
+
+def text(body: bytes, charset: str | None = None) -> str:
+    """Bytes as text: the configured charset, else what MSH-18 names, else UTF-8 if valid, else ISO 8859-1.
+
+    What its charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
+    """
+    try:
+        return codecs.decode(body, charset or _declared(body))
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
+    except (LookupError, ValueError, TypeError) as wrong:
+        raise WireError(f"charset {charset!r} cannot be used: {wrong}") from wrong
+
+
+def _declared(body: bytes) -> str:
+    """MSH-18; ASCII with bytes above 127 may still be UTF-8, so only a named 8-bit set wins over UTF-8."""
+    start = body.find(b"MSH")
+    if start < 0:
+        return "utf-8"
+    header = re.split(rb"[\r\n]", body[start : start + 2000], maxsplit=1)[0].split(body[start + 3 : start + 4] or b"|")
+    named = header[17].split(b"~")[0].decode("latin-1").strip().upper() if len(header) > 17 else ""
+    return "utf-8" if named == "ASCII" else CHARSETS.get(named, "utf-8")
+
+
+def delimiters(header: str) -> Delimiters:
+    """The delimiters of an MSH, FHS or BHS segment (2.6); WireError when they cannot work."""
+    field = header[3:4]
+    if header[:3] not in _HEADERS or not _usable(field):
+        raise WireError("the message does not begin with MSH")
+    named = header[4:].split(field, 1)[0][:4]
+    if not named or len({field, *named}) != len(named) + 1 or not all(map(_usable, named)):
+        raise WireError(f"MSH names delimiters that cannot work: {header[3:8]!r}")
+    return Delimiters(field, *named, *[""] * (4 - len(named)))
+
+
+def _usable(character: str) -> bool:
+    return len(character) == 1 and character.isprintable() and not character.isalnum() and character != " "
+
+
+def lines(body: str) -> list[str]:
+    """The segments as text: CR ends one (2.8); CRLF and LF are read too; empty lines are nothing."""
+    if "\n" in body:
+        body = body.replace("\r\n", "\r").replace("\n", "\r")
+    return [line for line in body.split("\r") if line.strip()]
+
+
+def parse(body: bytes | str, charset: str | None = None) -> list[Segment]:
+    """One message's segments; WireError when it does not begin with MSH (or FHS, BHS)."""
+    found = lines(text(body, charset) if isinstance(body, bytes) else body)
+    if not found:
+        raise WireError("the message is empty")
+    found[0] = found[0].lstrip("\ufeff ")
+    marks = delimiters(found[0])
+    return [_segment(line, marks) for line in found]
+
+
+def _segment(line: str, marks: Delimiters) -> Segment:
+    fields = line.split(marks.field)
+    if fields[0] in _HEADERS:  # field 1 is the delimiter that the split took away
+        fields[1:1] = [marks.field]
+    return Segment(fields, marks)
+
+
+def split(block: bytes) -> list[bytes]:
+    """The messages in a block: each MSH begins one; the FHS, BHS, BTS and FTS of a batch belong to none of them.
+
+    What stands before the first MSH is given as a part of its own, so that nothing is lost.
+    """
+    parts: list[list[bytes]] = []
+    for line in re.split(rb"\r\n|\r|\n", block):
+        if not line.strip() or line[:3] in (b"FHS", b"BHS", b"BTS", b"FTS"):
+            continue
+        if line[:3] == b"MSH" or not parts:
+            parts.append([])
+        parts[-1].append(line)
+    return [b"\r".join(part) + b"\r" for part in parts]
+
+
+# ---- escapes ----------------------------------------------------------------------------------------------------
+
+
+def decode(sent: str, marks: Delimiters = STANDARD) -> str:
+    r"""Text with its escape sequences read (2.7): \F\ \S\ \T\ \R\ \E\ \Xhh..\ \.br\; highlighting is left out.
+
+    Other sequences (\Cxxyy\, \Mxxyyzz\, \Zdd\) stay as sent.
+    """
+    if not marks.escape or marks.escape not in sent:
+        return sent
+    meaning = {
+        "F": marks.field, "S": marks.component, "T": marks.sub, "R": marks.repeat, "E": marks.escape,
+        "H": "", "N": "", ".br": "\n",
+    }  # fmt: skip
+
+    def read(found: re.Match[str]) -> str:
+        code = found[1]
+        return meaning[code] if code in meaning else bytes.fromhex(code[1:]).decode("latin-1")
+
+    return _sequences(marks.escape).sub(read, sent)
+
+
+@lru_cache(maxsize=16)
+def _sequences(escape: str) -> re.Pattern[str]:
+    mark = re.escape(escape)
+    return re.compile(f"{mark}([FSTREHN]|\\.br|X(?:[0-9A-Fa-f]{{2}})+){mark}")
+
+
+def encode(value: str, marks: Delimiters = STANDARD) -> str:
+    """Text made safe to stand in a subcomponent. Letters of any script stay letters, never escape sequences.
+
+    WireError when a delimiter has to be escaped and the sender's dialect has no escape character.
+    """
+    encoded = value.translate(_table(marks))
+    if not marks.escape and encoded != value:
+        raise WireError(f"{value!r} cannot be sent: this dialect has no escape character")
+    return encoded
+
+
+@lru_cache(maxsize=16)
+def _table(marks: Delimiters) -> dict[int, str]:
+    mark = marks.escape
+    table = {code: f"{mark}X{code:02X}{mark}" for code in (*range(32), 127)}
+    named = {marks.field: "F", marks.component: "S", marks.sub: "T", marks.repeat: "R", mark: "E"}
+    return table | {ord(character): f"{mark}{letter}{mark}" for character, letter in named.items() if character}
+
+
+# ---- building ---------------------------------------------------------------------------------------------------
+
+Value = str | Sequence["str | tuple[str, ...]"] | None
+"""A field to send: text; a tuple of components; a list of repeats, each text or a tuple; None is empty."""
+
+
+def build(segments: Iterable[Sequence[Value]], marks: Delimiters = STANDARD, charset: str = "utf-8") -> bytes:
+    """Segments as the bytes of a message, each ended by CR; trailing empty fields are dropped.
+
+    Element 0 is the name, element n is field n; MSH-1 and MSH-2 are the delimiters, whatever was given there.
+    Every text is escaped, so no value can bring a field or a segment of its own. WireError when it cannot be sent.
+    """
+    sent = "".join(_line(fields, marks) + "\r" for fields in segments)
+    try:
+        return sent.encode(charset)
+    except UnicodeEncodeError as wrong:
+        raise WireError(f"{wrong.object[wrong.start]!r} cannot be sent in {charset}") from wrong
+
+
+def _line(fields: Sequence[Value], marks: Delimiters) -> str:
+    name = fields[0] if fields else None
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9]{2}", name):
+        raise WireError(f"{name!r} is no segment name")
+    texts = [_field(value, marks) for value in fields]
+    if name in _HEADERS:
+        texts[1:3] = [marks.component + marks.repeat + marks.escape + marks.sub]
+    while texts and not texts[-1]:
+        texts.pop()
+    return marks.field.join(texts)
+
+
+def _field(value: Value, marks: Delimiters) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return marks.repeat.join(_field(repeat, marks) for repeat in value)
+    if isinstance(value, tuple):
+        return marks.component.join(encode(component, marks) for component in value)
+    return encode(str(value), marks)
+
+
+# ---- acknowledging ----------------------------------------------------------------------------------------------
+
+_ACCEPT = {"accept": "CA", "error": "CE", "reject": "CR"}
+_APPLICATION = {"accept": "AA", "error": "AE", "reject": "AR"}
+
+
+def codes(message: Sequence[Segment], outcome: str = "accept") -> tuple[str, ...]:
+    """The acknowledgement codes a message asks for (table 0008), in the order to send them.
+
+    `outcome` is accept, error or reject. Original mode (MSH-15 and MSH-16 empty): one of AA AE AR. Enhanced mode:
+    CA CE CR as MSH-15 asks, then AA AE AR as MSH-16 asks (table 0155: AL always, NE never, ER on error, SU on success).
+    """
+    accept, application = message[0]["15"], message[0]["16"]
+    if not accept and not application:
+        return (_APPLICATION[outcome],)
+    wanted = []
+    if _asked(accept, outcome):
+        wanted.append(_ACCEPT[outcome])
+    if _asked(application, outcome):
+        wanted.append(_APPLICATION[outcome])
+    return tuple(wanted)
+
+
+def _asked(condition: str | None, outcome: str) -> bool:
+    return condition == "AL" or condition == ("SU" if outcome == "accept" else "ER")
+
+
+def acknowledge(
+    message: Sequence[Segment], code: str, *, at: str, control_id: str, text: str = "", condition: str = ""
+) -> bytes:
+    """The acknowledgement of a message: ACK^R01 for ORU^R01, ACK^R22 for OUL^R22, whatever event MSH-9.2 names.
+
+    `at` is its time YYYYMMDDHHMMSS, `control_id` its own MSH-10, unique for us. MSA-2 repeats MSH-10 of the message as
+    sent; sender and receiver change places; version, processing id, character set and delimiters are echoed.
+    """
+    asked = message[0]
+    if asked.type != "MSH":
+        raise WireError("only a message that begins with MSH can be acknowledged")
+    marks = asked.delimiters
+    header: list[str] = [asked.raw(address) or "" for address in ("5", "6", "3", "4")]
+    kind = ["ACK", asked.raw("9.2") or ""] + (["ACK"] if asked.raw("9.3") else [])
+    kind_text = marks.component.join(kind).rstrip(marks.component)
+    fields = [*header, at, "", kind_text, encode(control_id, marks), asked.raw("11") or "P", asked.raw("12") or ""]
+    fields += [""] * 5 + [asked.raw("18") or ""]
+    mark = marks.component + marks.repeat + marks.escape + marks.sub
+    msh = marks.field.join(["MSH", mark, *fields]).rstrip(marks.field)
+    msa = ["MSA", code, asked.raw("10") or "", encode(text, marks), "", "", condition]
+    answer = f"{msh}\r{marks.field.join(msa).rstrip(marks.field)}\r"
+    try:
+        return answer.encode(_writable(message))
+    except UnicodeEncodeError:  # the message itself was not in the charset it names
+        return answer.encode("utf-8")
+
+
+def _writable(message: Sequence[Segment]) -> str:
+    named = (message[0].raw("18") or "").split(message[0].delimiters.repeat or "~")[0].strip().upper()
+    return CHARSETS.get(named, "utf-8") if named != "ASCII" else "utf-8"
