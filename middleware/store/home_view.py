@@ -22,6 +22,7 @@ from middleware.schema import (
 from middleware.store.core import count, table
 
 _result, _call = table(ResultRow), table(CriticalCall)
+OPEN = (ResultState.HELD.value, ResultState.AUTOVERIFIED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,10 @@ def answer(conn: Connection) -> None:
 
 def waiting(conn: Connection) -> dict[str, int]:
     """What waits, by kind: held, green, critical, unmatched, down (analyzers), handover."""
-    states = dict(
-        conn.execute(
-            select(_result.c.state, func.count())
-            .where(_result.c.state.in_((ResultState.HELD, ResultState.AUTOVERIFIED)))
-            .group_by(_result.c.state)
-        )
-        .tuples()
-        .all()
+    per_state = (
+        select(_result.c.state, func.count().label("n")).where(_result.c.state.in_(OPEN)).group_by(_result.c.state)
     )
+    states = {row.state: row.n for row in conn.execute(per_state)}
     return {
         "held": states.get(ResultState.HELD.value, 0),
         "green": states.get(ResultState.AUTOVERIFIED.value, 0),
@@ -65,8 +61,7 @@ def waiting(conn: Connection) -> dict[str, int]:
 def critical_open(conn: Connection) -> int:
     """Critical results that nobody has been told of yet."""
     told = exists().where(_call.c.result_id == _result.c.id, _call.c.reached)
-    open_states = (ResultState.HELD, ResultState.AUTOVERIFIED)
-    return count(conn, ResultRow, _result.c.critical, _result.c.state.in_(open_states), ~told)
+    return count(conn, ResultRow, _result.c.critical, _result.c.state.in_(OPEN), ~told)
 
 
 def today(conn: Connection, since: datetime) -> Today:

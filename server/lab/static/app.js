@@ -1,0 +1,1 @@
+// Keyboard work and live updates of the technician pages. Everything works without this file.
