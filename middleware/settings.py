@@ -1,6 +1,6 @@
 """Turns config/*.toml, config/*.csv and the environment into one frozen Settings; refuses to start on nonsense.
 
-Law: the only reader of either. Every mistake names file, key, reason and what to write instead.
+Law: with `settings_loader` the only reader of either. Every mistake names file, key, reason and what to write instead.
 Source: the commented files in config/ are the reference of every key.
 """
 
@@ -12,24 +12,22 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from middleware.model import CatalogueTest
+from middleware.problems import ConfigError, Problem
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in the configuration."""
-
-    file: str
-    key: str
-    reason: str
-    instead: str
-
-
-class ConfigError(Exception):
-    """The configuration has mistakes: `problems` lists every one; the process does not start."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("; ".join(f"{p.file}: {p.key}: {p.reason} ({p.instead})" for p in problems))
-        self.problems = problems
+__all__ = [
+    "AnalyzerSettings",
+    "ConfigError",
+    "Facility",
+    "GatewaySettings",
+    "HubSettings",
+    "LabSettings",
+    "Problem",
+    "ReportServiceSettings",
+    "RuleSettings",
+    "Settings",
+    "WebSettings",
+    "load",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +146,19 @@ class Settings:
     panels: Mapping[str, tuple[str, ...]]
     facilities: tuple[Facility, ...]
     reports: ReportServiceSettings
+    panel_names: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # code → English, Hindi; also report groups
+
+
+def load(config_dir: Path, environ: Mapping[str, str]) -> Settings:
+    """Read all files of a config directory and the environment's LABMITRA_<TABLE>__<KEY>; make missing secrets.
+
+    Raises ConfigError with every Problem found; nothing of a half-right configuration is used.
+    """
+    from middleware.settings_loader import read_settings  # it needs the shapes above
+
+    settings, problems = read_settings(config_dir, environ, make_secrets=True)
+    if problems or settings is None:
+        raise ConfigError(problems)
+    return settings
