@@ -1,0 +1,98 @@
+"""Starts, watches and stops the processes of one machine, each in its own session with its own log file.
+
+Turns (name, arguments) into child processes. Law: stops only what it started, in reverse order, politely first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+
+@dataclass
+class Processes:
+    """A group of child processes. Use as a context manager: leaving it stops them all."""
+
+    logs: Path
+    environ: Mapping[str, str]
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> Processes:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `labmitra <arguments>`; its output goes to <logs>/<name>.log."""
+        with (self.logs / f"{name}.log").open("ab") as out:
+            self.running[name] = subprocess.Popen(
+                [sys.executable, "-m", "labmitra", *arguments],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environ, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
+            )  # fmt: skip
+
+    def died(self) -> list[str]:
+        """Names of children that ended with an error."""
+        return [name for name, child in self.running.items() if child.poll() not in (None, 0)]
+
+    def finished(self, *names: str) -> bool:
+        """True when all of these ended."""
+        return all(self.running[name].poll() is not None for name in names)
+
+    def stop(self, names: Sequence[str] | None = None, patience: float = 15.0) -> None:
+        """SIGTERM in reverse order of start, wait, SIGKILL what is left."""
+        chosen = [n for n in reversed(self.running) if names is None or n in names]
+        for name in chosen:
+            if self.running[name].poll() is None:
+                self.running[name].send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + patience
+        for name in chosen:
+            child = self.running.pop(name)
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def tail(self, name: str, lines: int = 15) -> str:
+        """The last lines a child wrote."""
+        path = self.logs / f"{name}.log"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+
+def wait_for(url: str, processes: Processes, seconds: float = 40.0) -> None:
+    """Wait until `url` answers 200. RuntimeError with the log's end when a process died or time is up."""
+    deadline = time.monotonic() + seconds
+    with httpx2.Client(timeout=2, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if dead := processes.died():
+                raise RuntimeError(f"{dead[0]} ended at start:\n{processes.tail(dead[0])}")
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                time.sleep(0.1)
+    raise RuntimeError(f"{url} did not answer within {seconds:.0f} s")
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` when it is free on loopback, else any free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise RuntimeError("no free port on this machine")
