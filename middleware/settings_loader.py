@@ -219,20 +219,22 @@ def _reports(reading: Reading, hub: HubSettings, facility: str) -> ReportService
 
 def _sms(reading: Reading) -> GatewaySettings:
     table = reading.table("sms")
-    name = table.one_of("gateway", ("console", "http", "none"), "console")
+    name = table.one_of("gateway", ("console", "http"), "console")
     own = table.raw("http")
     settings = GatewaySettings(
         name=name,
-        table={**own, "dlt": table.raw("dlt"), "secret": table.text("secret")},
+        table=own,
         header=table.text("header", "UPHLTH", r"[A-Za-z]{6}", "six letters, as registered with DLT"),
         quiet_from=table.integer("quiet_from", 21, 0, 23),
         quiet_to=table.integer("quiet_to", 7, 0, 23),
     )
-    if name == "http":
+    if name == "http":  # the gateway itself proves the rest of its table
         gateway = Table(LAB, "sms.http", own, reading.problems)
         gateway.url("url", None, ("https", "http"))
-        gateway.one_of("method", ("POST", "GET"), "POST")
-        gateway.one_of("body", ("json", "form", "query"), "form")
+        gateway.one_of("method", ("POST", "GET", "PUT"), "POST")
+        gateway.one_of("body", ("form", "json", "query"), "form")
+        if not gateway.raw("fields"):
+            gateway.problem("fields", "is empty", 'its field = our value: to = "{to}"')
     table.finish()
     return settings
 
