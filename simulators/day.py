@@ -48,7 +48,9 @@ def read_day(path: Path, now: datetime, pace: float = 0.0) -> Day:
     """The day file. `start` in the file (ISO, with offset) anchors the times; without it they begin `now`."""
     data = json.loads(path.read_text(encoding="utf-8"))
     start = datetime.fromisoformat(data["start"]) if data.get("start") else now
-    return Day(int(data.get("seed", 1)), tuple(_sample(item) for item in data["samples"]), start.astimezone(INDIA), pace)
+    return Day(
+        int(data.get("seed", 1)), tuple(_sample(item) for item in data["samples"]), start.astimezone(INDIA), pace
+    )
 
 
 def _sample(item: Mapping[str, object]) -> DaySample:
@@ -144,7 +146,10 @@ def _controls(day: Day, analyzer: Analyzer) -> Iterator[Task]:
     for ago in range(HISTORY_DAYS, -1, -1):
         for level in (1, 2):
             off = OUTLIERS.get((ago, level), 0.0)
-            run = {code: values.control_value(rng, code, means[level - 1], off) for code, means in analyzer.controls.items()}
+            run = {
+                code: values.control_value(rng, code, means[level - 1], off)
+                for code, means in analyzer.controls.items()
+            }
             moment = (day.start - timedelta(days=ago)).replace(hour=8, minute=level * 5, second=0, microsecond=0)
             note = Note.QC_HISTORY if ago else Note.QC
             yield Task(note, analyzer.lot.format(level=level), run, moment, 0, level=level)

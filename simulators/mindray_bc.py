@@ -19,7 +19,8 @@ NAME = "mindray_bc"
 KEEP_ALIVE = b"\x02" * 14
 
 MENU = {
-    "WBC": Item("6690-2", "10*9/L", "WBC"), "BASOA": Item("704-7", "10*9/L", "BAS#"), "BASOP": Item("706-2", "%", "BAS%"),
+    "WBC": Item("6690-2", "10*9/L", "WBC"), "BASOA": Item("704-7", "10*9/L", "BAS#"),
+    "BASOP": Item("706-2", "%", "BAS%"),
     "NEUTA": Item("751-8", "10*9/L", "NEU#"), "NEUTP": Item("770-8", "%", "NEU%"),
     "EOSA": Item("711-2", "10*9/L", "EOS#"), "EOSP": Item("713-8", "%", "EOS%"),
     "LYMPHA": Item("731-0", "10*9/L", "LYM#"), "LYMPHP": Item("736-9", "%", "LYM%"),
@@ -34,7 +35,12 @@ MENU = {
 OWN = frozenset({"10002", "10014"})  # codes of the maker's own table 99MRC; the others are LOINC
 SETTINGS = (("08001", "Take Mode", "O"), ("08002", "Blood Mode", "W"), ("08003", "Test Mode", "CBC+DIFF"))
 RESEARCH = (("26477-0", "*ALY#", "LN", "0.03", "10*9/L"), ("10000", "*LIC#", "99MRC", "0.02", "10*9/L"))
-GATES = (("10069", "Neu-X", "357.2"), ("10070", "Neu-Y", "397.3"), ("10072", "Lym-X", "97.8"), ("10073", "Lym-Y", "86.9"))
+GATES = (
+    ("10069", "Neu-X", "357.2"),
+    ("10070", "Neu-Y", "397.3"),
+    ("10072", "Lym-X", "97.8"),
+    ("10073", "Lym-Y", "86.9"),
+)
 # OBX-2, OBX-3 as components, value, unit, range, flags, status, kind
 Line = tuple[str, tuple[str, str, str], str, str, str, str, str, Kind]
 
@@ -43,7 +49,7 @@ def say(task: Task) -> Said:
     """One ORU^R01: MSH PID PV1 OBR OBX…"""
     lines = list(_lines(task))
     control_id = str(task.number)
-    segments = [_header(task, control_id), _patient(task), ["PV1", "1"], _request(task)]
+    segments: list[hl7_text.Fields] = [_header(task, control_id), _patient(task), ["PV1", "1"], _request(task)]
     for number, (kind, test, value, unit, limits, flags, status, _) in enumerate(lines, 1):
         flag = flags.split("~") if flags else ""
         segments.append(["OBX", str(number), kind, list(test), "", value, unit, limits, flag, "", "", status])
@@ -111,8 +117,6 @@ def _measured(task: Task, test: str, value: str, status: str) -> Line:
     system = "99MRC" if item.code in OWN else "LN"
     limits = f"{values.printed(low, values.decimals_of(test))}-{values.printed(high, values.decimals_of(test))}"
     return "NM", (item.code, item.name, system), value, item.unit, limits, flags, status, Kind.MEASUREMENT
-
-
 
 
 ANALYZER = Analyzer(

@@ -4,7 +4,7 @@ Turns a task into one message. What it does like the real one: frames of 240 cha
 a test id and inside L too; test `^^^117/1/not` (application/dilution/pre-dilution); qualitative tests as
 interpretation^index (`-1^0.28`); `<3.00` with flag LL and a data alarm in C-4; R-13 empty, so that O-23 is the only
 time; `@192` instead of a sample number it could not read.
-Source: shape of the public e 411 messages in tests/captures/roche_cobas_e411. Application codes are assigned at the site.
+Source: shape of the public e 411 messages in tests/captures/roche_cobas_e411. The site assigns application codes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ MENU = {
     "HBSAG": Item("5", "COI"), "HCV": Item("4", "COI"), "HIV": Item("12", "COI"),
 }  # fmt: skip
 # lowest number the method can print
-BOTTOM = {"TSH": "0.005", "T4": "0.42", "T3": "19.5", "FT4": "0.10", "FT3": "0.40", "FERR": "3.00", "B12": "50", "VITD": "3.00"}
+BOTTOM = {
+    "TSH": "0.005",
+    "T4": "0.42",
+    "T3": "19.5",
+    "FT4": "0.10",
+    "FT3": "0.40",
+    "FERR": "3.00",
+    "B12": "50",
+    "VITD": "3.00",
+}
 
 # code, value field, unit, flag, status, data alarm
 Line = tuple[str, str, str, str, str, str]
@@ -73,7 +82,15 @@ ANALYZER = Analyzer(
     containers="S",
     menu=MENU,
     say=say,
-    stories=(Note.BELOW_RANGE, Note.UNREADABLE, Note.CRITICAL, Note.DELTA, Note.ABNORMAL, Note.ZERO_DATE, Note.UNKNOWN_CODE),
+    stories=(
+        Note.BELOW_RANGE,
+        Note.UNREADABLE,
+        Note.CRITICAL,
+        Note.DELTA,
+        Note.ABNORMAL,
+        Note.ZERO_DATE,
+        Note.UNKNOWN_CODE,
+    ),
     extras=(Note.DUPLICATE, Note.UNREGISTERED),
     controls={"TSH": ("1.48", "7.90"), "FT4": ("1.22", "2.95"), "FERR": ("52.0", "310.0")},
     lot="QC-PCU{level}",

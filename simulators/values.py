@@ -17,7 +17,8 @@ from simulators.step import DaySample, Note
 USUAL: Mapping[str, tuple[str, str, int]] = {
     "HB": ("13.0", "17.0", 1), "RBC": ("4.50", "5.50", 2), "HCT": ("40.0", "50.0", 1), "MCV": ("83.0", "101.0", 1),
     "MCH": ("27.0", "32.0", 1), "MCHC": ("31.5", "34.5", 1), "RDWCV": ("11.6", "14.0", 1), "RDWSD": ("35.0", "56.0", 1),
-    "WBC": ("4.00", "11.00", 2), "NEUTP": ("40.0", "80.0", 1), "LYMPHP": ("20.0", "40.0", 1), "MONOP": ("2.0", "10.0", 1),
+    "WBC": ("4.00", "11.00", 2), "NEUTP": ("40.0", "80.0", 1), "LYMPHP": ("20.0", "40.0", 1),
+    "MONOP": ("2.0", "10.0", 1),
     "EOSP": ("1.0", "6.0", 1), "BASOP": ("0.0", "2.0", 1), "NEUTA": ("2.00", "7.00", 2), "LYMPHA": ("1.00", "3.00", 2),
     "MONOA": ("0.20", "1.00", 2), "EOSA": ("0.02", "0.50", 2), "BASOA": ("0.00", "0.10", 2), "PLT": ("150", "410", 0),
     "MPV": ("6.5", "12.0", 1), "PDW": ("9.0", "17.0", 1), "PCT": ("0.108", "0.282", 3), "PLCR": ("13.0", "43.0", 1),
@@ -25,7 +26,8 @@ USUAL: Mapping[str, tuple[str, str, int]] = {
     "UREA": ("13", "43", 0), "CREAT": ("0.70", "1.30", 2), "URIC": ("3.5", "7.2", 1), "NA": ("135", "145", 0),
     "K": ("3.5", "5.1", 1), "CL": ("98", "107", 0), "CA": ("8.6", "10.2", 1), "PHOS": ("2.7", "4.5", 1),
     "MG": ("1.6", "2.6", 1), "HCO3": ("22", "29", 0), "TBIL": ("0.3", "1.2", 1), "DBIL": ("0.0", "0.3", 1),
-    "AST": ("8", "40", 0), "ALT": ("10", "40", 0), "ALP": ("40", "129", 0), "GGT": ("8", "61", 0), "TP": ("6.4", "8.3", 1),
+    "AST": ("8", "40", 0), "ALT": ("10", "40", 0), "ALP": ("40", "129", 0), "GGT": ("8", "61", 0),
+    "TP": ("6.4", "8.3", 1),
     "ALB": ("3.5", "5.2", 1), "CHOL": ("130", "199", 0), "TG": ("60", "149", 0), "HDL": ("45", "60", 0),
     "LDL": ("50", "99", 0), "AMY": ("28", "100", 0), "LIP": ("13", "60", 0), "LDH": ("125", "225", 0),
     "CK": ("39", "308", 0), "CKMB": ("5", "25", 0), "IRON": ("65", "175", 0), "TIBC": ("250", "425", 0),
@@ -59,6 +61,10 @@ FAR: Mapping[str, str] = {"HB": "0.62", "PLT": "0.35", "NA": "0.89", "CL": "0.88
 # tests that answer yes or no and print an index beside it: interpretation^index
 QUALITATIVE = ("HBSAG", "HCV", "HIV")
 
+BLOOD = frozenset(
+    ["HB", "RBC", "HCT", "MCV", "MCH", "MCHC", "RDWCV", "RDWSD", "WBC", "PLT", "MPV", "PDW", "PCT", "PLCR"]
+    + [cell + how for cell in ("NEUT", "LYMPH", "MONO", "EOS", "BASO") for how in "PA"]
+)
 CBC = ("HB", "WBC", "PLT")  # the independent ones a story may move; the rest follows
 
 
@@ -145,12 +151,6 @@ def _abnormal(rng: Random, sample: DaySample, tests: list[str]) -> dict[str, Dec
         low, high = interval(sample, test)
         moved[test] = low * Decimal("0.82") if test in ("HB", "ALB", "VITD", "B12") else high * Decimal("1.22")
     return moved | ({"MCV": Decimal("71.5")} if "HB" in moved else {})
-
-
-BLOOD = frozenset(
-    "HB RBC HCT MCV MCH MCHC RDWCV RDWSD WBC NEUTP LYMPHP MONOP EOSP BASOP NEUTA LYMPHA MONOA EOSA BASOA PLT MPV PDW"
-    " PCT PLCR".split()
-)
 
 
 def draw(rng: Random, sample: DaySample, tests: Sequence[str], note: Note, nth: int = 0) -> dict[str, str]:

@@ -1,0 +1,206 @@
+"""Plays a plan over a line: sends each message until the lab has acknowledged it, and writes the books.
+
+Turns steps into bytes on a line and log lines on disk. Law: a step is logged only when every frame of it was accepted
+(or its HL7 message answered AA); what was refused or not answered is sent again whole, as an analyzer does, for ever.
+Source: LIS01-A2 6.5.1.2, 6.5.2.3 (keep and repeat), HL7 v2.3.1 2.9.2 (AA, AE, AR), MLLP.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+import hl7
+
+from drivers.wire import lis1a, mllp
+from simulators import mindray_bc
+from simulators.line import Opener, Stopped, Waiting
+from simulators.step import Analyzer, Step
+
+log = logging.getLogger("simulators")
+IDLE = 30.0  # seconds between two keep-alives
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a plan is played: seconds between messages, before a repeat, and for an HL7 answer."""
+
+    pace: float = 0.0
+    retry: float = 5.0
+    reply: float = 15.0
+    once: bool = False
+
+    @property
+    def timers(self) -> Mapping[str, lis1a.Timer]:
+        """The standard's timers; only the pause after a busy answer may be shortened, to the retry pause."""
+        busy = lis1a.TIMERS["busy"]
+        return {**lis1a.TIMERS, "busy": replace(busy, seconds=min(busy.seconds, max(self.retry, 0.05)))}
+
+
+class Player:
+    """Sends the steps that the log does not have yet."""
+
+    def __init__(
+        self, analyzer: Analyzer, steps: Sequence[Step], opener: Opener, stop: Event, manner: Manner, books: Path | None
+    ) -> None:
+        self._analyzer, self._opener, self._stop, self._manner, self._books = analyzer, opener, stop, manner, books
+        done = logged(books, analyzer.name)
+        self._steps = [step for step in steps if step.seq not in done]
+        self._line: Waiting | None = None
+        self._send = send_astm if analyzer.speaks == "ASTM" else send_hl7
+        self._down = False
+
+    def run(self) -> None:
+        """Play the plan; then, unless it is to be played once, stay on the line until stopped."""
+        try:
+            for number, step in enumerate(self._steps):
+                if number and not step.burst:
+                    self._pause(self._manner.pace)
+                self._deliver(step)
+            log.info("%s: all %d messages are sent", self._analyzer.name, len(self._steps))
+            while not self._manner.once:
+                self._idle()
+        except Stopped:
+            log.info("%s: stopped", self._analyzer.name)
+        finally:
+            self._drop()
+
+    def _deliver(self, step: Step) -> None:
+        tries = 0
+        while True:
+            line = self._connected()
+            tries += 1
+            try:
+                if self._send(line, step, self._manner):
+                    break
+                log.warning("%s: message %d not accepted, will be repeated", step.analyzer, step.seq)
+            except ConnectionError as error:
+                self._lost(error)
+            self._pause(self._manner.retry)
+        self._note(step, tries)
+
+    def _note(self, step: Step, tries: int) -> None:
+        if self._books is None:
+            return
+        line = step.books() | {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "tries": tries}
+        with self._books.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _connected(self) -> Waiting:
+        while self._line is None:
+            try:
+                self._line = Waiting(self._opener.open(), self._stop)
+                log.info("%s: connected", self._analyzer.name)
+                self._down = False
+            except ConnectionError as error:
+                self._lost(error)
+                self._pause(min(self._manner.retry, 1.0))
+        return self._line
+
+    def _lost(self, error: ConnectionError) -> None:
+        if not self._down:
+            log.info("%s: no line: %s", self._analyzer.name, error)
+        self._down = True
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._line is not None:
+            self._line.line.close()
+            self._line = None
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped
+
+    def _idle(self) -> None:
+        """Keep the line, refuse what the lab wants to send (LIS01-A2 6.2.7), show that we are alive."""
+        line = self._connected()
+        try:
+            came = line.read(IDLE)
+            if self._analyzer.speaks == "ASTM" and came.endswith(b"\x05"):
+                line.line.write(b"\x15")
+            elif not came and self._analyzer.name == mindray_bc.NAME:
+                line.line.write(mindray_bc.KEEP_ALIVE)
+        except ConnectionError as error:
+            self._lost(error)
+
+
+def logged(books: Path | None, name: str) -> set[int]:
+    """The numbers of the steps this analyzer has already delivered."""
+    if books is None or not books.exists():
+        return set()
+    lines = [json.loads(line) for line in books.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    return {int(line["seq"]) for line in lines if line["analyzer"] == name}
+
+
+def frames_of(step: Step) -> list[bytes]:
+    """The frames of one ASTM message as this analyzer cuts it."""
+    said = step.said
+    if said.frame == 0:
+        return lis1a.frames(said.body, size=lis1a.MAX_FRAME - 7, one_record_a_frame=True)
+    return lis1a.frames(said.body, size=said.frame)
+
+
+def send_astm(line: Waiting, step: Step, manner: Manner) -> bool:
+    """One session with one message; True when every frame was accepted."""
+    line.read(0)  # what was left on the line answers nothing of ours
+    sender = lis1a.Sender(frames_of(step), lis1a.Role.ANALYZER, manner.timers)
+    line.line.write(sender.start())
+    while True:
+        timer = sender.timer
+        if timer is None:
+            return False
+        came = line.read(timer.seconds)
+        events = sender.receive(came) if came else sender.expire()
+        outcome = _act(line, events)
+        if outcome is not None:
+            return outcome
+
+
+def _act(line: Waiting, events: Sequence[lis1a.SenderEvent]) -> bool | None:
+    """Write what is to be written; True or False when the session is over."""
+    outcome = None
+    for event in events:
+        if isinstance(event, lis1a.Send):
+            line.line.write(event.data)
+        elif isinstance(event, lis1a.Sent):
+            outcome = True
+        elif isinstance(event, lis1a.Failed | lis1a.Yielded):
+            outcome = False
+    return outcome
+
+
+def send_hl7(line: Waiting, step: Step, manner: Manner) -> bool:
+    """One block; True when it was answered AA (or CA) with our own control id."""
+    head = mindray_bc.KEEP_ALIVE if step.analyzer == mindray_bc.NAME else b""
+    line.line.write(head + mllp.block(step.said.body))
+    receiver = mllp.Receiver()
+    while came := line.read(manner.reply):
+        for body in blocks(receiver, came):
+            verdict = acknowledgement(body)
+            if verdict[1] == step.said.control_id:
+                return verdict[0] in ("AA", "CA")
+    return False
+
+
+def blocks(receiver: mllp.Receiver, data: bytes) -> list[bytes]:
+    """The bodies of whole blocks."""
+    return [event.body for event in receiver.receive(data) if isinstance(event, mllp.Block)]
+
+
+def acknowledgement(body: bytes) -> tuple[str, str]:
+    """MSA-1 and MSA-2, read by python-hl7; ("", "") when there is no MSA."""
+    text = body.decode("utf-8", "replace").replace("\r\n", "\r").replace("\n", "\r")  # its parser knows only CR
+    try:
+        segment = hl7.parse(text).segment("MSA")
+    except (KeyError, hl7.HL7Exception):
+        return "", ""
+    return str(segment[1]), str(segment[2])
+
+
+Send = Callable[[Waiting, Step, Manner], bool]
