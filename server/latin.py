@@ -7,16 +7,19 @@ Source: Hunterian transliteration (the Survey of India's), without its accents; 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
-CONSONANTS = dict(
-    zip(
-        "कखगघङचछजझञटठडढणतथदधनपफबभमयरलवशषसहळ",
-        "k kh g gh n ch chh j jh n t th d dh n t th d dh n p ph b bh m y r l v sh sh s h l".split(),
-        strict=True,
-    )
+
+def _spelling(letters: str, latin_letters: str) -> Mapping[str, str]:
+    return dict(zip(letters, latin_letters.split(), strict=True))
+
+
+CONSONANTS = _spelling(
+    "कखगघङचछजझञटठडढणतथदधनपफबभमयरलवशषसहळ",
+    "k kh g gh n ch chh j jh n t th d dh n t th d dh n p ph b bh m y r l v sh sh s h l",
 )
-VOWELS = dict(zip("अआइईउऊऋएऐओऔऑ", "a a i i u u ri e ai o au o".split(), strict=True))
-SIGNS = dict(zip("ािीुूृेैोौॉ", "a i i u u ri e ai o au o".split(), strict=True))
+VOWELS = _spelling("अआइईउऊऋएऐओऔऑ", "a a i i u u ri e ai o au o")
+SIGNS = _spelling("ािीुूृेैोौॉ", "a i i u u ri e ai o au o")
 OTHERS = {"ं": "n", "ँ": "n", "ः": "h", "।": ".", "ॐ": "om"}
 DOTTED = {"ड": "r", "ढ": "rh", "ज": "z", "फ": "f", "क": "q", "ख": "kh", "ग": "g"}
 HALANT, NUKTA, UNSPOKEN = "्", "़", "a"

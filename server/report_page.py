@@ -44,16 +44,17 @@ def _text(tag: str, name: str, text: str, lang: str = "") -> Markup:
     if not text:
         return EMPTY
     spoken = Markup(' lang="{}"').format(lang) if lang else EMPTY
-    return Markup('<{} class="{}"{}>{}</{}>').format(Markup(tag), name, spoken, text, Markup(tag))  # noqa: S704
+    return Markup('<{} class="{}"{}>{}</{}>').format(Markup(tag), name, spoken, text, Markup(tag))
 
 
 def _head(sheet: Sheet) -> Markup:
-    return Markup("<header>{}<h1>{}{}</h1>{}<h2>{}</h2></header>").format(
+    return Markup("<header>{}<h1>{}{}</h1>{}<h2>{} · {}</h2></header>").format(
         _text("p", "lm-small", sheet.state_line),
         sheet.facility,
         _text("span", "lm-hi", sheet.facility_hi, "hi"),
         _text("p", "lm-small", sheet.contact),
         sheet.title,
+        sheet.status,
     )
 
 
@@ -77,8 +78,8 @@ def _list(name: str, title: str, lines: Iterable[str]) -> Markup:
 def _panel(panel: Panel, sheet: Sheet) -> Markup:
     heads = EMPTY.join(Markup('<th scope="col" role="columnheader">{}</th>').format(h) for h in sheet.head)
     return Markup(
-        '<table class="lm-tests" role="table"><caption>{}{}</caption><thead role="rowgroup"><tr role="row">{}</tr></thead>'
-        '<tbody role="rowgroup">{}</tbody></table>'
+        '<table class="lm-tests" role="table"><caption>{}{}</caption>'
+        '<thead role="rowgroup"><tr role="row">{}</tr></thead><tbody role="rowgroup">{}</tbody></table>'
     ).format(
         panel.title,
         _text("span", "lm-small", panel.specimen),
@@ -88,7 +89,7 @@ def _panel(panel: Panel, sheet: Sheet) -> Markup:
 
 
 def _row(row: Row, sheet: Sheet) -> Markup:
-    kind = " lm-crit" if row.critical else ""
+    kind = ("lm-ab" if row.abnormal else "lm-ok") + (" lm-crit" if row.critical else "")
     name = Markup('<th scope="row" role="rowheader">{}{}{}</th>').format(
         row.name, _text("span", "lm-hi", row.beside, "hi"), _text("small", "lm-small", row.small)
     )
@@ -96,7 +97,7 @@ def _row(row: Row, sheet: Sheet) -> Markup:
         cells = Markup('<td class="lm-said" colspan="4" role="cell">{}</td>').format(row.said)
     else:
         cells = _cells(row, sheet)
-    return Markup('<tr role="row" class="{}">{}{}</tr>').format(("lm-ab" if row.abnormal else "lm-ok") + kind, name, cells)
+    return Markup('<tr role="row" class="{}">{}{}</tr>').format(kind, name, cells)
 
 
 def _cells(row: Row, sheet: Sheet) -> Markup:
@@ -149,7 +150,8 @@ Mangal,sans-serif;color:#111;background:#fff;overflow-wrap:anywhere}
 .lm-who,.lm-facts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:.5rem .75rem;margin:.75rem 0;
 padding:.6rem .75rem;background:#eef3f7}
 .lm-facts{background:none;border-top:1px solid #9fb0c0}
-.lm-who div:first-child{grid-column:1/-1;font-size:1.15rem;font-weight:700}
+.lm-who div:nth-child(3n+1){grid-column:1/-1}
+.lm-who div:first-child{font-size:1.15rem;font-weight:700}
 .lm-report dt,.lm-samples i{font-size:.85rem;color:#4a4f55;font-weight:400;font-style:normal}
 .lm-report dd{margin:0}
 .lm-sum{font-weight:700}
@@ -158,7 +160,7 @@ padding:.6rem .75rem;background:#eef3f7}
 .lm-tests caption .lm-small{float:right;margin-left:.5rem}
 .lm-tests thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .lm-tests,.lm-tests caption,.lm-tests tbody,.lm-tests th,.lm-tests td{display:block}
-.lm-tests tbody tr{display:grid;grid-template-columns:auto auto 1fr;gap:0 .5rem;align-items:baseline;
+.lm-tests tbody tr{display:grid;grid-template-columns:auto auto minmax(42%,1fr);gap:0 .5rem;align-items:baseline;
 padding:.6rem;border-bottom:1px solid #c3cdd6}
 .lm-tests th[scope=row]{grid-column:1/-1;text-align:left;font-weight:600}
 .lm-tests th .lm-hi{margin-left:.4rem;color:#33383d}
@@ -173,7 +175,7 @@ padding:.6rem;border-bottom:1px solid #c3cdd6}
 .lm-ab .lm-val,.lm-ab .lm-flag{font-weight:700}
 .lm-ab .lm-flag b{border:2px solid #111;border-radius:3px;padding:0 .3rem}
 .lm-crit .lm-flag b{background:#111;color:#fff}
-.lm-crit{border-left:6px solid #8c1113}
+.lm-crit{box-shadow:inset 6px 0 #8c1113}
 .lm-comments,.lm-signed,.lm-samples{margin:1rem 0}
 .lm-samples ul{list-style:none;margin:0;padding:0}
 .lm-samples li{padding:.4rem 0;border-bottom:1px solid #c3cdd6}
@@ -181,7 +183,7 @@ padding:.6rem;border-bottom:1px solid #c3cdd6}
 .lm-end{text-align:center;font-weight:700;margin:1rem 0!important}
 @media (min-width:44rem){
 .lm-who,.lm-facts{grid-template-columns:repeat(3,minmax(0,1fr))}
-.lm-who div:first-child{grid-column:auto}
+.lm-who div:nth-child(3n+1){grid-column:auto}
 .lm-tests{display:table;table-layout:fixed}
 .lm-tests caption{display:table-caption}
 .lm-tests thead{position:static;display:table-header-group;clip-path:none}

@@ -67,6 +67,7 @@ class Sheet:
 
     lang: str
     title: str
+    status: str
     state_line: str
     facility: str
     facility_hi: str
@@ -122,6 +123,7 @@ def compose(report: Report, lang: str, strings: Strings, printed_at: datetime | 
     return Sheet(
         lang=lang,
         title=t("report.title"),
+        status=t(f"report.status.{report.status.value}"),  # k
         state_line=report.state_line,
         facility=report.facility_en,  # b
         facility_hi=report.facility_hi,
@@ -190,20 +192,19 @@ def _details(report: Report, t: Tongue) -> Pairs:
     pairs = [(t("order.doctor"), report.doctor or none), (t("order.dept"), report.department or none)]
     if report.abha_masked:
         pairs.append((t("patient.abha"), report.abha_masked))
-    status = "final" if report.status is ReportStatus.AMENDED else report.status.value
-    return (*pairs, (t("tbl.flag"), t(f"status.{status}")))
+    return tuple(pairs)
 
 
 def _times(report: Report, t: Tongue, printed_at: datetime | None) -> Pairs:
     released = max((line.released_at for line in report.lines if line.released_at), default=None)
-    return (
+    pairs = (
         (t("report.ordered"), t.when(report.ordered_at)),
         (t("time.collected"), _span((s.collected_at for s in report.samples), t)),
         (t("time.received"), _span((s.received_at for s in report.samples), t)),
         (t("report.tested"), t.when(report.tested_at)),
         (t("time.reported"), t.when(released)),
-        (t("time.printed"), t.when(printed_at)),
     )
+    return pairs if printed_at is None else (*pairs, (t("time.printed"), t.when(printed_at)))
 
 
 def _span(moments: Iterable[datetime | None], t: Tongue) -> str:
