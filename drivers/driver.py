@@ -18,6 +18,7 @@ from drivers.engine import hl7 as _hl7
 from drivers.engine import lis2a as _lis2a
 from drivers.engine.form import Form, Said
 from drivers.engine.rows import Reader
+from drivers.engine.units import units
 from drivers.engine.words import (
     Decoded,
     DecodeError,
@@ -53,6 +54,7 @@ __all__ = [
     "load_driver",
     "measurement",
     "suspect",
+    "units",
 ]
 
 NOT_DRIVERS = frozenset({"driver", "decode", "engine", "wire"})
@@ -100,9 +102,15 @@ class Driver(Form):
 # ---- words for a form's table of tests --------------------------------------------------------------------------
 
 
-def measurement(test: str, units: Mapping[str, tuple[str, str]], coded: Mapping[str, str] | None = None) -> TestCode:
-    """A code that is a catalogue test. `units`: text as sent → (UCUM of the catalogue, factor as decimal text)."""
-    return TestCode(Kind.MEASUREMENT, test, dict(units), coded=dict(coded or {}))
+def measurement(
+    test: str, ucum: str, also: Mapping[str, str] | None = None, coded: Mapping[str, str] | None = None
+) -> TestCode:
+    """A code that is the catalogue test `test`, whose catalogue unit is `ucum` (every spelling in engine/units).
+
+    `also` adds units of this test alone: text as sent ("" for none) → factor as decimal text. `coded` maps a sent
+    interpretation to the catalogue's value.
+    """
+    return TestCode(Kind.MEASUREMENT, test, units(ucum, also), coded=dict(coded or {}))
 
 
 def known() -> TestCode:

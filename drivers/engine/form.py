@@ -63,6 +63,7 @@ class Form:
     sample_id: str | tuple[str, ...]
     code: str
     value: str | tuple[str, ...]
+    code_until: str = ""  # the code ends where this stands: "/" in `117/1/not`
     code_name: str = ""
     coded: str = ""
     unit: str = ""

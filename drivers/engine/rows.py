@@ -136,9 +136,9 @@ class Reader:
     def observation(self, row: Row, ordinal: int) -> Observation:
         """One row said in our words."""
         fields, plain, form = row.fields, self.plain, self.form
-        code, name = plain(self.code(fields)), plain(self.code_name(fields))
+        code, name = self._code(fields), plain(self.code_name(fields))
         value = self._value(fields)
-        flags = self._flags(fields)
+        raw, flags = self.raw(fields), self._flags(fields)
         known = form.tests.get(code or "")
         said = "" if self.dialect.first else fields[2] if len(fields) > 2 else ""
         kind = known.kind if known else form.unlisted(Said(code or "", name or "", value or "", flags, said))
@@ -147,7 +147,7 @@ class Reader:
             code=code,
             name=name,
             value=value,
-            raw=self.raw(fields),
+            raw=raw,
             unit=plain(self.unit(fields)),
             flags=flags,
             range=plain(self.range(fields)),
@@ -157,8 +157,14 @@ class Reader:
             observed_at=self._time(row),
             kind=kind,
             ordinal=ordinal,
-            coded=self.coded(fields) if form.coded else None,
+            coded=self.coded(fields) if form.coded and self.dialect.component in (raw or "") else None,
         )
+
+    def _code(self, fields: Fields) -> str | None:
+        sent = self.plain(self.code(fields))
+        if sent and self.form.code_until:
+            sent = sent.partition(self.form.code_until)[0]
+        return (sent or "").strip() or None
 
     def _value(self, fields: Fields) -> str | None:
         for get in self.values:

@@ -1,0 +1,141 @@
+"""Sysmex XN-L series (XN-330/350/450/550) and XN-1000/2000, haematology. LIS2-A2 over TCP or RS-232.
+
+Manual  Sysmex, ASTM Host Interface Specifications (XN series)
+Proof   capture: XN-550 patient and control runs, XN-350 messages; not yet run beside a lab's own analyzer
+
+Where things sit: sample O-4 component 3 of `rack^position^id^how it was read` (O-3 stays empty), right-justified in
+22 characters · code R-3 component 5 · value R-4 · unit R-5 · flags R-7 (N L H, > < outside linearity, W and A doubt) ·
+status R-9 · time R-13; H-14 is empty. A control has O-12 Q and an id that begins QC-. Frames hold one record or all.
+Rows that are no numbers: `Left_Shift?` and its like are suspects from 0 to 300, raised from 100 on (the limit is
+general knowledge, to be confirmed on site); messages such as `Anemia` come without a value and with flag A; rows
+`SCAT_…` and `DIST_…` name picture files (&R& in them is part of the text as sent).
+A query is Q-3 of O-4's shape. Cannot: fetch the pictures; tell which control lot it is but by its id.
+"""
+
+import re
+
+from drivers.driver import Driver, Grade, Kind, Said, TestCode, detail, image, known, measurement, suspect
+from drivers.engine.replies import astm_answer
+
+COUNTS = ("WBC", "RBC", "HGB", "HCT", "MCV", "MCH", "MCHC", "PLT")
+CELLS = ("NEUT", "LYMPH", "MONO", "EO", "BASO")
+DIFFERENTIAL = tuple(cell + sign for cell in CELLS for sign in "#%")
+PLATELETS = ("PLT", "PDW", "MPV", "P-LCR", "PCT")
+RED = ("RBC", "HCT", "MCV", "MCH", "MCHC", "RDW-SD", "RDW-CV")
+LIMIT = "100"
+
+
+def unlisted(row: Said) -> Kind:
+    """A name ending in ? or a row without a value is a message; a PNG is a picture; the rest are numbers."""
+    if re.match(r"SCAT_|DIST_", row.code) or re.match(r"(PNG|BMP|JPG)&", row.value):
+        return Kind.IMAGE
+    if row.code.endswith("?") or (not row.value and "A" in row.flags):
+        return Kind.SUSPECT
+    return Kind.MEASUREMENT
+
+
+def _doubt(*codes: str) -> TestCode:
+    return suspect(*codes, raised_from=LIMIT)
+
+
+TESTS = {
+    "WBC": measurement("WBC", "10*3/uL"),
+    "RBC": measurement("RBC", "10*6/uL"),
+    "HGB": measurement("HB", "g/dL"),
+    "HCT": measurement("HCT", "%", {"L/L": "100"}),
+    "MCV": measurement("MCV", "fL"),
+    "MCH": measurement("MCH", "pg"),
+    "MCHC": measurement("MCHC", "g/dL"),
+    "PLT": measurement("PLT", "10*3/uL"),
+    "RDW-SD": measurement("RDWSD", "fL"),
+    "RDW-CV": measurement("RDWCV", "%"),
+    "PDW": measurement("PDW", "fL"),
+    "MPV": measurement("MPV", "fL"),
+    "P-LCR": measurement("PLCR", "%"),
+    "PCT": measurement("PCT", "%"),
+    "NEUT#": measurement("NEUTA", "10*3/uL"),
+    "LYMPH#": measurement("LYMPHA", "10*3/uL"),
+    "MONO#": measurement("MONOA", "10*3/uL"),
+    "EO#": measurement("EOSA", "10*3/uL"),
+    "BASO#": measurement("BASOA", "10*3/uL"),
+    "NEUT%": measurement("NEUTP", "%"),
+    "LYMPH%": measurement("LYMPHP", "%"),
+    "MONO%": measurement("MONOP", "%"),
+    "EO%": measurement("EOSP", "%"),
+    "BASO%": measurement("BASOP", "%"),
+    "RET%": measurement("RETIC", "%"),
+    **dict.fromkeys(
+        ("IG#", "IG%", "NRBC#", "NRBC%", "MICROR", "MACROR", "RET#", "IRF", "LFR", "MFR", "HFR", "RET-He", "IPF"),
+        known(),
+    ),
+    "HGB_WDF": detail(),
+    "Blasts/Abn_Lympho?": _doubt("WBC", *DIFFERENTIAL),
+    "Blasts?": _doubt("WBC", *DIFFERENTIAL),
+    "Abn_Lympho?": _doubt(*DIFFERENTIAL),
+    "Left_Shift?": _doubt("NEUT#", "NEUT%"),
+    "Atypical_Lympho?": _doubt("LYMPH#", "LYMPH%", "MONO#", "MONO%"),
+    "NRBC?": _doubt("WBC", "LYMPH#", "LYMPH%"),
+    "RBC_Agglutination?": _doubt(*RED),
+    "Turbidity/HGB_Interference?": _doubt("HGB", "MCH", "MCHC"),
+    "Turbidity/HGB_Interf?": _doubt("HGB", "MCH", "MCHC"),
+    "Iron_Deficiency?": _doubt("HGB", "MCV", "MCH"),
+    "HGB_Defect?": _doubt("HGB", "MCV", "MCH"),
+    "Fragments?": _doubt("RBC", *PLATELETS),
+    "PLT_Clumps?": _doubt("WBC", *PLATELETS),
+    "WBC_Abn_Scattergram": suspect("WBC", *DIFFERENTIAL),
+    "RBC_Abn_Distribution": suspect(*RED),
+    "PLT_Abn_Distribution": suspect(*PLATELETS),
+    "PLT_Abn_Scattergram": suspect(*PLATELETS),
+    "RET_Abn_Scattergram": suspect("RET%"),
+    "Dimorphic_Population": suspect(*RED),
+    "Leukocytosis": suspect("WBC"),
+    "Leukocytopenia": suspect("WBC"),
+    "Neutrophilia": suspect("NEUT#", "NEUT%"),
+    "Neutropenia": suspect("NEUT#", "NEUT%"),
+    "Lymphocytosis": suspect("LYMPH#", "LYMPH%"),
+    "Lymphopenia": suspect("LYMPH#", "LYMPH%"),
+    "Monocytosis": suspect("MONO#", "MONO%"),
+    "Eosinophilia": suspect("EO#", "EO%"),
+    "Basophilia": suspect("BASO#", "BASO%"),
+    "IG_Present": suspect("NEUT#", "NEUT%"),
+    "NRBC_Present": suspect("WBC", "LYMPH#", "LYMPH%"),
+    "Anemia": suspect("HGB", "RBC"),
+    "Erythrocytosis": suspect("RBC"),
+    "Hypochromia": suspect("MCHC"),
+    "Anisocytosis": suspect("RDW-SD", "RDW-CV"),
+    "Microcytosis": suspect("MCV"),
+    "Macrocytosis": suspect("MCV"),
+    "Pancytopenia": suspect("WBC", "RBC", "PLT"),
+    "Thrombocytopenia": suspect("PLT"),
+    "Thrombocytosis": suspect("PLT"),
+    "Positive_Diff": suspect("WBC", *DIFFERENTIAL),
+    "Positive_Count": suspect(*COUNTS),
+    "Positive_Morph": suspect(),
+    **dict.fromkeys(("SCAT_WDF", "SCAT_WDF-CBC", "SCAT_RET", "DIST_RBC", "DIST_PLT", "DIST_WBC"), image()),
+}
+
+DRIVER = Driver(
+    name="sysmex_xn",
+    title="Sysmex XN",
+    grade=Grade.CAPTURE,
+    speaks="LIS2-A2",
+    sender=r"XN[- ]?(L|\d+)",
+    sample_id="O.4.3",
+    code="R.3.5",
+    value="R.4",
+    unit="R.5",
+    flag="R.7",
+    range="R.6",
+    status="R.9",
+    observed_at="R.13",
+    control=(("O.12", "Q"), ("H.12", "Q")),
+    control_id=r"QC-",
+    pseudo=r"ERR\d*|0+",
+    masked=r"[-.*]{2,}|\+{2,}|NA",
+    query_id="Q.3.3",
+    query_cancel=("Q.13", "A"),
+    frame_size=63_993,
+    unlisted=unlisted,
+    tests=TESTS,
+    answers=astm_answer,
+)
