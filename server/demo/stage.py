@@ -96,7 +96,8 @@ def targets() -> dict[str, dict[str, tuple[str, str]]]:
     for analyzer, (lot, tests) in CONTROLS.items():
         for level in (1, 2):
             place = f"{analyzer}/{lot.format(level=level)}/level {level}"
-            found[place] = {t: (means[level - 1], f"{float(means[level - 1]) * 0.025:.4f}") for t, means in tests.items()}
+            means = {test: pair[level - 1] for test, pair in tests.items()}
+            found[place] = {test: (mean, f"{float(mean) * 0.025:.4f}") for test, mean in means.items()}
     return found
 
 

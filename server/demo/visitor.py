@@ -135,8 +135,8 @@ class Visitor:
         for name, value in form.fields:
             if name not in filled:
                 data.setdefault(name, []).append(value)
-        for name, value in filled.items():
-            data[name] = [value] if isinstance(value, str) else value
+        for name, new in filled.items():
+            data[name] = [new] if isinstance(new, str) else new
         if press is not None and press[0]:
             data[press[0]] = [press[1]]
         url = urljoin(page.url, form.action or page.url)
