@@ -54,7 +54,7 @@ __all__ = [
     "ATTEMPTS", "MAX_FRAME", "RECEIVER", "SENDER", "SIZE_SERIAL", "TIMERS", "Assembled", "Assembler", "Ended", "Event",
     "Failed", "Frame", "FrameArrived", "FrameRefused", "Interrupted", "Junk", "Receiver", "Role", "Send", "Sender",
     "SenderEvent", "Sent", "SessionBegan", "SessionEnded", "Signal", "State", "Step", "Timer", "WireError", "Yielded",
-    "checksum", "frame", "frames", "session",
+    "checksum", "frame", "frames", "session", "text_of",
 ]  # fmt: skip
 
 _FRAME_END = re.compile(b"[\x03\x17]")  # ETX, ETB
@@ -323,3 +323,11 @@ class Receiver:
     def _refused(self, size: int, reason: str) -> FrameRefused:
         self._step(Signal.BAD)
         return FrameRefused(self._take(size), reason)
+
+
+def text_of(raw: bytes) -> tuple[bytes, bool]:
+    """Text of a frame that was accepted, and whether ETX ended it, from the `raw` of its FrameArrived."""
+    start = len(raw) - len(raw.lstrip(b"\x02"))
+    end = _FRAME_END.search(raw)
+    at = end.start() if end else len(raw)
+    return raw[start + 1 : at], raw[at : at + 1] == b"\x03"

@@ -1,0 +1,362 @@
+"""The flight recorder: every byte of every line, committed to this machine's disk before an analyzer is acknowledged.
+
+Turns what the lines hear and say into rows of one SQLite file of its own. Law: `append()` returns only after the
+commit (WAL, synchronous FULL: an fsync each); one writer thread, and lines that wait at the same moment share its
+commit; nothing here knows the lab database, the network or the pages. Nothing is ever changed but a session's end and
+a message's `done`.
+Source: LIS01-A2 6.5.2.5 (a receiver may take up to 15 s before it answers): that is the time we use to store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import itertools
+import logging
+import os
+import queue
+import secrets
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from drivers.driver import Message
+from middleware import journal_file as file
+from middleware.journal_file import JournalError, micros
+from middleware.journal_reader import Chunk, JournalReader, StoredMessage
+
+__all__ = ["Chunk", "Journal", "JournalError", "JournalReader", "Session", "StoredMessage"]
+
+log = logging.getLogger("labmitra.journal")
+PATIENCE = 10.0  # seconds an append waits for its commit; the analyzer waits 15 (6.5.2.3)
+LINGER = 0.2  # seconds that an entry nobody waits for may wait for company
+BATCH = 1000  # entries in one commit, at most
+KEPT = 10_000  # entries nobody waits for, kept while the disk cannot be written
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """One conversation: ENQ … EOT, one MLLP block and its answer, or a stretch of noise. Its row is written with its
+    first entry; `opening` tells for which opening of the file that was, `mark` where its next message begins."""
+
+    id: int
+    analyzer: str
+    protocol: str
+    peer: str
+    opening: int = 0
+    mark: int | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Entry:
+    """One row to write. `said` is what we sent since the entry before."""
+
+    session: Session | None
+    at: int = 0
+    data: bytes = b""
+    note: str = ""
+    frame: bool = False
+    said: bytes = b""
+    said_at: int | None = None
+    messages: Sequence[Message] = ()
+    ends: str = ""
+    done: Sequence[str] = ()
+    waiter: asyncio.Future[None] | Future[None] | None = None
+    given_up: bool = False
+
+
+@dataclass(slots=True)
+class _Rows:
+    """A batch as rows, and what becomes true with its commit."""
+
+    sessions: list[tuple[object, ...]] = field(default_factory=list)
+    chunks: list[tuple[object, ...]] = field(default_factory=list)
+    messages: list[tuple[object, ...]] = field(default_factory=list)
+    ends: list[tuple[object, ...]] = field(default_factory=list)
+    done: list[tuple[str]] = field(default_factory=list)
+    marks: dict[Session, int | None] = field(default_factory=dict)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Journal:
+    """The writer: one per middleware process, which a lock on the file makes sure of."""
+
+    def __init__(self, path: Path, now: Callable[[], datetime] = _utc_now) -> None:
+        """Use `Journal.open()`."""
+        self.path = path
+        self.failing = False
+        self.now = now
+        self._lock_file = _lock(path)
+        self._opening = 0
+        self._chunk = 0
+        try:
+            self._conn: sqlite3.Connection | None = self._reopen()
+        except (sqlite3.Error, OSError) as broken:
+            os.close(self._lock_file)
+            raise JournalError(f"{path} cannot be used as the journal: {broken}") from broken
+        self._numbers = itertools.count(file.last(self._open(), "session") + 1)
+        self._todo: deque[_Entry] = deque()
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    @classmethod
+    def open(cls, path: Path, now: Callable[[], datetime] = _utc_now) -> Self:
+        """The journal in this file, made when missing. JournalError when it cannot be used, and why."""
+        journal = cls(path, now)
+        journal._thread.start()
+        return journal
+
+    def close(self) -> None:
+        """Commit what still waits and end."""
+        self._wake.put(False)
+        self._thread.join()
+        if self._conn is not None:
+            self._conn.close()
+        os.close(self._lock_file)
+
+    # ---- writing
+
+    def session(self, analyzer: str, protocol: str, peer: str = "") -> Session:
+        """A new conversation; its row comes with its first entry."""
+        return Session(next(self._numbers), analyzer, protocol, peer)
+
+    def message(self, session: Session, body: bytes, incomplete: bool = False) -> Message:
+        """A message with an id that is unique for ever, to be given to an append."""
+        now = self.now()
+        return Message(_new_id(now), session.analyzer, now, body, incomplete)
+
+    def later(
+        self, session: Session, data: bytes, note: str, *, said: bytes = b"", said_at: int | None = None, ends: str = ""
+    ) -> None:
+        """Write with the next commit, nobody waits: what no acknowledgement depends on."""
+        if len(self._todo) < KEPT:
+            self._todo.append(_Entry(session, micros(self.now()), data, note, False, said, said_at, ends=ends))
+
+    async def append_async(
+        self, session: Session, data: bytes, note: str, *, frame: bool = False, said: bytes = b"",
+        said_at: int | None = None, messages: Sequence[Message] = (), ends: str = "",
+    ) -> None:  # fmt: skip
+        """Return when these bytes are committed. JournalError when they are not: acknowledge nothing then."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = _Entry(session, micros(self.now()), data, note, frame, said, said_at, messages, ends, waiter=waiter)
+        self._put(entry)
+        timer = waiter.get_loop().call_later(PATIENCE, _give_up, entry)
+        try:
+            await waiter
+        finally:
+            entry.given_up = True  # no use to write it when the line that asked is gone
+            timer.cancel()
+
+    def append(
+        self, session: Session, data: bytes, note: str, *, frame: bool = False, messages: Sequence[Message] = (),
+        ends: str = "",
+    ) -> None:  # fmt: skip
+        """`append_async()` for threads."""
+        self._wait(_Entry(session, micros(self.now()), data, note, frame, messages=messages, ends=ends))
+
+    def finish(
+        self, analyzer: str, session: Session | None, body: bytes, incomplete: bool, at: datetime | None = None
+    ) -> Message:
+        """Store a message whose bytes are journaled already (or came without a line, as from a file)."""
+        session = session or self.session(analyzer, "", "")
+        now = at or self.now()
+        message = Message(_new_id(now), analyzer, now, body, incomplete)
+        self._wait(_Entry(session, micros(now), note="message", messages=(message,), ends="finished"))
+        return message
+
+    def mark_done(self, *message_ids: str) -> None:
+        """The pipeline has these messages in the lab database."""
+        self._wait(_Entry(None, done=message_ids))
+
+    # ---- reading, for the pipeline and after a crash
+
+    def unprocessed(self, limit: int = 500) -> list[Message]:
+        """The oldest messages the pipeline has not done, in the order they came."""
+        return JournalReader(self.path).unprocessed(limit)
+
+    def recover(self) -> list[Message]:
+        """End the sessions that a crash cut off. What was acknowledged of a message without its L becomes an
+        incomplete message; a message with its L is one already, by the commit that stored it."""
+        found: list[Message] = []
+        for number, analyzer, protocol, complete, body in file.cut_off(self._open()):
+            session = Session(number, analyzer, protocol, "", opening=self._opening)
+            messages = [self.message(session, text) for text in complete]
+            messages += [self.message(session, body, incomplete=True)] if body else []
+            self._wait(_Entry(session, micros(self.now()), note="restart", messages=messages, ends="restart"))
+            found += messages
+        return found
+
+    # ---- the writer's thread
+
+    def _put(self, entry: _Entry) -> None:
+        self._todo.append(entry)
+        self._wake.put(True)
+
+    def _wait(self, entry: _Entry) -> None:
+        entry.waiter = waiter = Future[None]()
+        self._put(entry)
+        try:
+            waiter.result(PATIENCE)
+        except TimeoutError:
+            entry.given_up = True
+            raise JournalError("the disk does not answer") from None
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            with suppress(queue.Empty):
+                going = self._wake.get(timeout=LINGER)
+                for _ in range(self._wake.qsize()):
+                    going = self._wake.get_nowait() and going
+            while self._todo:
+                if not self._commit(self._take()):
+                    break
+
+    def _take(self) -> list[_Entry]:
+        count = min(len(self._todo), BATCH)
+        return [entry for entry in (self._todo.popleft() for _ in range(count)) if not entry.given_up]
+
+    def _commit(self, batch: list[_Entry]) -> bool:
+        if not batch:
+            return True
+        try:
+            self._write(batch)
+        except (sqlite3.Error, OSError) as broken:
+            self._failed(batch, broken)
+            return False
+        if self.failing:
+            self.failing = False
+            log.info("journal %s is written again; analyzers are acknowledged", self.path)
+        _tell([entry for entry in batch if entry.waiter], None)
+        return True
+
+    def _write(self, batch: list[_Entry]) -> None:
+        conn = self._open()
+        rows = self._rows(batch)
+        file.write(conn, rows.sessions, rows.chunks, rows.messages, rows.ends, rows.done)
+        self._chunk += len(rows.chunks)
+        for session, mark in rows.marks.items():
+            session.opening, session.mark = self._opening, mark
+
+    def _rows(self, batch: list[_Entry]) -> _Rows:
+        rows, number = _Rows(), self._chunk
+        for entry in batch:
+            session = entry.session
+            if session is None:
+                rows.done += [(message_id,) for message_id in entry.done]
+                continue
+            number += 1
+            self._begin(rows, session, entry.at, number)
+            rows.chunks.append(
+                (number, session.id, entry.at, entry.data, entry.note, entry.frame, entry.said, entry.said_at)
+            )
+            for message in entry.messages:
+                rows.messages.append(_message_row(session, message, rows.marks[session] or number, number))
+            if entry.messages:
+                rows.marks[session] = None
+            if entry.ends:
+                rows.ends.append((entry.at, entry.ends, number, session.id))
+        return rows
+
+    def _begin(self, rows: _Rows, session: Session, at: int, number: int) -> None:
+        if session not in rows.marks:
+            rows.marks[session] = session.mark
+            if session.opening != self._opening:
+                rows.sessions.append((session.id, session.analyzer, session.protocol, session.peer, at, number))
+        if rows.marks[session] is None:
+            rows.marks[session] = number
+
+    def _failed(self, batch: list[_Entry], broken: Exception) -> None:
+        if not self.failing:
+            self.failing = True
+            log.error("journal %s cannot be written (%s); analyzers are refused and keep their data", self.path, broken)
+        if self._conn is not None:
+            with suppress(sqlite3.Error):
+                self._conn.close()
+            self._conn = None
+        kept = [entry for entry in batch if entry.waiter is None]
+        self._todo.extendleft(reversed(kept[: KEPT - len(self._todo)]))
+        _tell([entry for entry in batch if entry.waiter], str(broken))
+
+    def _open(self) -> sqlite3.Connection:
+        """The connection, opened anew when the file failed, went or was replaced."""
+        if self._conn is not None and file.same(self.path, self._inode):
+            return self._conn
+        if self._conn is not None:
+            self._conn.close()
+        self._conn = None
+        self._conn = self._reopen()
+        return self._conn
+
+    def _reopen(self) -> sqlite3.Connection:
+        # Only the first opening may make the file: one that went away is awaited, for a new one could be overwritten.
+        conn = file.connect(self.path, make=self._opening == 0)
+        self._inode = file.inode(self.path)
+        self._opening += 1
+        self._chunk = file.last(conn, "chunk")
+        return conn
+
+
+def _message_row(session: Session, message: Message, first: int, last: int) -> tuple[object, ...]:
+    at = micros(message.received_at)
+    return (
+        message.id, message.analyzer, session.id, at, session.protocol, message.incomplete, message.body, first, last
+    )  # fmt: skip
+
+
+def _new_id(now: datetime) -> str:
+    """Time first, so that the index grows at its end; then 80 random bits."""
+    return f"{micros(now) // 1000:012x}{secrets.token_hex(10)}"
+
+
+def _lock(path: Path) -> int:
+    """One writer per journal: a second process is told so."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as broken:
+        raise JournalError(f"{path} cannot be used as the journal: {broken.strerror}") from broken
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise JournalError(f"{path} is in use by another middleware process") from None
+    return descriptor
+
+
+def _tell(entries: list[_Entry], wrong: str | None) -> None:
+    """Wake those who wait: threads one by one, all of an event loop's futures in one call."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for entry in entries:
+        if isinstance(entry.waiter, asyncio.Future):
+            loops.setdefault(entry.waiter.get_loop(), []).append(entry.waiter)
+        elif entry.waiter is not None:
+            _settle([entry.waiter], wrong)
+    for loop, waiters in loops.items():
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            loop.call_soon_threadsafe(_settle, waiters, wrong)
+
+
+def _settle(waiters: Sequence[asyncio.Future[None] | Future[None]], wrong: str | None) -> None:
+    for waiter in waiters:
+        if waiter.done():
+            continue
+        if wrong is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(JournalError(wrong))
+
+
+def _give_up(entry: _Entry) -> None:
+    entry.given_up = True
+    if entry.waiter is not None and not entry.waiter.done():
+        entry.waiter.set_exception(JournalError("the disk does not answer"))
