@@ -38,6 +38,7 @@ def _command(name: str) -> Callable[..., None]:
         day: DayFile = None,
         pace: Pace = 2.0,
         log: Books = None,
+        called: Annotated[str, typer.Option("--name", help="What the log calls it; as in analyzers.toml.")] = "",
         fast: Annotated[bool, typer.Option("--fast", help="No pauses that only look real.")] = False,
         seed: Annotated[int, typer.Option(help="For made-up samples.")] = 1,
         once: Annotated[bool, typer.Option("--once", help="Exit when the plan is played.")] = False,
@@ -51,7 +52,8 @@ def _command(name: str) -> Callable[..., None]:
             steps = make_plan(name, day, seed, 0.0 if fast else pace, datetime.now(UTC))
             if check:
                 raise typer.Exit(check_plan(name, steps, typer.echo))
-            play(name, steps, to, listen, stopping(), pace=pace, fast=fast, retry=retry, once=once, books=log)
+            stop = stopping()
+            play(name, steps, to, listen, stop, pace=pace, fast=fast, retry=retry, once=once, books=log, called=called)
         except (ValueError, KeyError, OSError) as error:
             typer.echo(f"{name}: {error}", err=True)
             raise typer.Exit(2) from error

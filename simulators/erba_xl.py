@@ -45,7 +45,11 @@ def say(task: Task) -> Said:
         )
         records.append(f"C|1|I|Instrument Flag {flags}")
     records.append("L|1|N")
-    rows = tuple(Row(task.sample_id, line[0], line[1]) for line in lines)
+    tries = 2 if task.note is Note.RERUN else 0
+    rows = tuple(
+        Row(task.sample_id, line[0], line[1], aside="rerun" if number < tries else "")
+        for number, line in enumerate(lines)
+    )
     return Said(astm.message(records, "utf-8"), rows, FRAME)
 
 

@@ -41,6 +41,7 @@ GATES = (
     ("10072", "Lym-X", "97.8"),
     ("10073", "Lym-Y", "86.9"),
 )
+RESEARCH_CODES = frozenset(code for code, *_ in RESEARCH)
 # OBX-2, OBX-3 as components, value, unit, range, flags, status, kind
 Line = tuple[str, tuple[str, str, str], str, str, str, str, str, Kind]
 
@@ -54,7 +55,10 @@ def say(task: Task) -> Said:
         flag = flags.split("~") if flags else ""
         segments.append(["OBX", str(number), kind, list(test), "", value, unit, limits, flag, "", "", status])
     body = hl7_text.text(segments).encode("utf-8")
-    rows = tuple(Row(task.sample_id, line[1][0], line[2], line[7]) for line in lines)
+    rows = tuple(
+        Row(task.sample_id, line[1][0], line[2], line[7], "research" if line[1][0] in RESEARCH_CODES else "")
+        for line in lines
+    )
     return Said(body, rows, control_id=control_id)
 
 
@@ -91,8 +95,8 @@ def _lines(task: Task) -> Iterator[Line]:
     if task.note is Note.UNKNOWN_CODE:
         yield "NM", ("10998", "HFC#", "99MRC"), "0.11", "10*9/L", "0.00-0.00", "H~N", status, Kind.MEASUREMENT
     if status == "F":
-        for code, name, system, value, unit in RESEARCH:
-            yield "NM", (code, name, system), value, unit, "0.00-0.00", "N", "F", Kind.DETAIL
+        for code, name, system, value, unit in RESEARCH if not task.control else ():
+            yield "NM", (code, name, system), value, unit, "0.00-0.00", "N", "F", Kind.MEASUREMENT
         for code, name, value in GATES:
             yield "NM", (code, name, "99MRC"), value, "", "0.0-0.0", "N", "F", Kind.DETAIL
 

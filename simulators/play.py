@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,14 +42,38 @@ class Manner:
         return {**lis1a.TIMERS, "busy": replace(busy, seconds=min(busy.seconds, max(self.retry, 0.05)))}
 
 
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The log of what was acknowledged, one JSON object a line; `analyzer` is the name it is kept under."""
+
+    path: Path | None
+    analyzer: str
+
+    def done(self) -> set[int]:
+        """The numbers of the steps this analyzer has already delivered. A line that a crash cut off does not count."""
+        if self.path is None or not self.path.exists():
+            return set()
+        lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        return {int(line["seq"]) for line in lines if line["analyzer"] == self.analyzer}
+
+    def add(self, step: Step, tries: int) -> None:
+        """This step was acknowledged, at the `tries`-th attempt."""
+        if self.path is None:
+            return
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"analyzer": self.analyzer, "seq": step.seq, "at": at, **step.books(), "tries": tries}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
 class Player:
     """Sends the steps that the log does not have yet."""
 
     def __init__(
-        self, analyzer: Analyzer, steps: Sequence[Step], opener: Opener, stop: Event, manner: Manner, books: Path | None
+        self, analyzer: Analyzer, steps: Sequence[Step], opener: Opener, stop: Event, manner: Manner, books: Books
     ) -> None:
         self._analyzer, self._opener, self._stop, self._manner, self._books = analyzer, opener, stop, manner, books
-        done = logged(books, analyzer.name)
+        done = books.done()
         self._steps = [step for step in steps if step.seq not in done]
         self._line: Waiting | None = None
         self._send = send_astm if analyzer.speaks == "ASTM" else send_hl7
@@ -77,19 +101,12 @@ class Player:
             tries += 1
             try:
                 if self._send(line, step, self._manner):
-                    break
+                    self._books.add(step, tries)
+                    return
                 log.warning("%s: message %d not accepted, will be repeated", step.analyzer, step.seq)
             except ConnectionError as error:
                 self._lost(error)
             self._pause(self._manner.retry)
-        self._note(step, tries)
-
-    def _note(self, step: Step, tries: int) -> None:
-        if self._books is None:
-            return
-        line = step.books() | {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "tries": tries}
-        with self._books.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
 
     def _connected(self) -> Waiting:
         while self._line is None:
@@ -128,14 +145,6 @@ class Player:
                 line.line.write(mindray_bc.KEEP_ALIVE)
         except ConnectionError as error:
             self._lost(error)
-
-
-def logged(books: Path | None, name: str) -> set[int]:
-    """The numbers of the steps this analyzer has already delivered."""
-    if books is None or not books.exists():
-        return set()
-    lines = [json.loads(line) for line in books.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    return {int(line["seq"]) for line in lines if line["analyzer"] == name}
 
 
 def frames_of(step: Step) -> list[bytes]:
@@ -201,6 +210,3 @@ def acknowledgement(body: bytes) -> tuple[str, str]:
     except (KeyError, hl7.HL7Exception):
         return "", ""
     return str(segment[1]), str(segment[2])
-
-
-Send = Callable[[Waiting, Step, Manner], bool]

@@ -13,7 +13,7 @@ from threading import Event
 from simulators import erba_xl, hl7_text
 from simulators.day import ANALYZERS, made_up_day, plan, read_day
 from simulators.line import Opener, Paced, opener
-from simulators.play import Manner, Player, frames_of
+from simulators.play import Books, Manner, Player, frames_of
 from simulators.step import Step
 
 CHUNK_SECONDS = erba_xl.BAUD_CHUNK * 10 / 9600  # ten bits a byte at 9600 baud 8N1
@@ -41,16 +41,18 @@ def play(
     retry: float | None = None,
     once: bool = False,
     books: Path | None = None,
+    called: str = "",
 ) -> None:
     """Play the steps over the line that `to` or `listen` names, until done (once) or stopped.
 
     ValueError when the address is none. `fast` leaves out what only looks real: the pace and most of the baud rate.
+    `called` is the analyzer's name in the books (that of config/analyzers.toml), if not the simulator's own.
     """
     pause = retry if retry is not None else FAST_RETRY if fast else 5.0
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
     line = _as_wired(name, opener(to, listen), fast)
     try:
-        Player(ANALYZERS[name], steps, line, stop, manner, books).run()
+        Player(ANALYZERS[name], steps, line, stop, manner, Books(books, called or name)).run()
     finally:
         line.close()
 

@@ -96,12 +96,16 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One result row as sent: what an honest receiver must find."""
+    """One result row as sent: what an honest receiver must find.
+
+    `aside` says why nobody awaits this measurement: a rerun's failed try, a research number.
+    """
 
     sample_id: str
     code: str
     value: str
     kind: Kind = Kind.MEASUREMENT
+    aside: str = ""  # rerun | research
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +137,13 @@ class Step:
         return sum(row.kind is kind for row in self.said.rows)
 
     def books(self) -> dict[str, object]:
-        """What the log line says of this step. Rows of a control run count as controls, not as measurements."""
+        """What the log line says of this step.
+
+        Rows of a control run count as controls, not as measurements; `asides` are the measurements (counted among
+        them) that nobody awaits: a rerun's failed tries and research numbers.
+        """
         numbers, qc = self.count(Kind.MEASUREMENT), self.type == "qc"
         return {
-            "analyzer": self.analyzer,
-            "seq": self.seq,
             "type": self.type,
             "note": self.note.value,
             "sample_ids": sorted({row.sample_id for row in self.said.rows}),
@@ -146,6 +152,7 @@ class Step:
             "images": self.count(Kind.IMAGE),
             "details": self.count(Kind.DETAIL),
             "controls": numbers if qc else 0,
+            "asides": sum(bool(row.aside) for row in self.said.rows),
         }
 
 

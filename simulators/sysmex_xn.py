@@ -31,6 +31,11 @@ MENU = {
 QUIET = ("Left_Shift?", "Atypical_Lympho?", "NRBC?", "RBC_Agglutination?", "Fragments?", "PLT_Clumps?")
 LOUD = {"PLT_Clumps?": "240", "Left_Shift?": "160"}
 MASKED = ("PLT", "MPV", "PDW", "PLCR", "PCT")  # what clumps take away
+# a count outside its interval makes the analyzer say a word (IP message)
+MESSAGES = (
+    ("HB", "L", "Anemia"), ("WBC", "H", "Leukocytosis"), ("WBC", "L", "Leukocytopenia"),
+    ("PLT", "L", "Thrombocytopenia"), ("PLT", "H", "Thrombocytosis"),
+)  # fmt: skip
 IMAGES = ("SCAT_WDF", "SCAT_WDF-CBC", "DIST_RBC", "DIST_PLT")
 
 # code, value field, unit, flag, status, kind
@@ -96,8 +101,9 @@ def _doubts(task: Task) -> Iterator[Line]:
     loud = LOUD if task.note in (Note.SUSPECT, Note.MASKED) else {}
     if loud:
         yield "Positive_Morph", "", "", "A", "F", Kind.SUSPECT
-    elif task.note in (Note.ABNORMAL, Note.CRITICAL):
-        yield "Anemia", "", "", "A", "F", Kind.SUSPECT
+    for test, flag, message in MESSAGES:
+        if test in task.values and values.flag(task.sample, test, task.values[test]) == flag:
+            yield message, "", "", "A", "F", Kind.SUSPECT
     for code in QUIET:
         yield code, loud.get(code, "0"), "", "A" if code in loud else "", "F", Kind.SUSPECT
 
