@@ -1,0 +1,77 @@
+"""Turns a database URL into transactions: one writer at a time on SQLite, row locks on PostgreSQL.
+
+Law: no transaction stays open across I/O; every write is BEGIN IMMEDIATE on SQLite, so it never fails half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+
+@dataclass(frozen=True)
+class Database:
+    """The report service's own database."""
+
+    engine: Engine
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction: commit at the end, roll back on any exception."""
+        with self.engine.connect() as conn:
+            conn.exec_driver_sql("BEGIN IMMEDIATE" if self.is_sqlite else "SELECT 1")
+            try:
+                yield conn
+            except BaseException:
+                conn.rollback()
+                raise
+            conn.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One read transaction: a consistent view, nothing written."""
+        with self.engine.connect() as conn:
+            if self.is_sqlite:
+                conn.exec_driver_sql("BEGIN")
+            try:
+                yield conn
+            finally:
+                conn.rollback()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True on SQLite, where one writer holds the whole file."""
+        return self.engine.dialect.name == "sqlite"
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def connect(url: str) -> Database:
+    """The database behind an SQLAlchemy URL; `postgresql://` means psycopg 3."""
+    if not url.startswith("sqlite"):
+        return Database(
+            create_engine(_psycopg(url), hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        )
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False})
+    event.listen(engine, "connect", _sqlite_pragmas)
+    return Database(engine)
+
+
+def _psycopg(url: str) -> str:
+    scheme, rest = url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else url
+
+
+def _sqlite_pragmas(dbapi: Any, _record: object) -> None:
+    # The driver's own implicit BEGIN would be deferred: we say BEGIN IMMEDIATE ourselves.
+    dbapi.isolation_level = None
+    cursor = dbapi.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
