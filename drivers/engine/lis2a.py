@@ -41,6 +41,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
     header = records[0]
+    cut = message.incomplete and message.body[-1:] not in (b"\r", b"\n") and len(records) > 1
+    if cut:  # half a record may read as a whole one of another code or value: it is not shown as said
+        records.pop()
     use = readers.get(header.delimiters)
     if use is None:
         use = readers.setdefault(header.delimiters, reader(form, header.delimiters))
@@ -53,7 +56,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         sent_at=use.plain(header.raw("14")),
         observations=observations,
         query_sample_ids=tuple(identity for query in met.queries for identity in query_ids(form, query)),
-        problems=tuple(_problems(form, message, sender, met, observations)),
+        problems=tuple(_problems(form, message, sender, met, observations, cut=cut)),
         query_raw=tuple(repeat for query in met.queries for repeat in query.repeats(3)),
     )
 
@@ -143,7 +146,7 @@ def query_ids(form: Form, query: Record) -> list[str]:
 
 
 def _problems(
-    form: Form, message: Message, sender: str | None, met: _Met, observations: tuple[Observation, ...]
+    form: Form, message: Message, sender: str | None, met: _Met, observations: tuple[Observation, ...], *, cut: bool
 ) -> list[str]:
     problems = [*met.problems, *message_problems(observations)]
     odd = sender_problem(form, sender, "H-5")
@@ -153,4 +156,6 @@ def _problems(
         problems.append("controls and patients in one message: none of it is taken as a control")
     if message.incomplete or not met.ended:
         problems.append("the message ends before its L record")
+    if cut:
+        problems.append("its last record is cut and left out")
     return problems

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_PER_NANOLITRE = ("10*3/uL", "10^3/uL", "10E3/uL", "10e3/uL", "x10^3/uL", "10*9/L", "10^9/L", "10E9/L", "10e9/L",
-                  "x10^9/L", "10*3/mm3", "10^3/mm3", "10E3/mm3", "K/uL", "10*3/µL", "10*3/μL", "10^3/µL", "10^3/μL")  # fmt: skip
-_PER_PICOLITRE = ("10*6/uL", "10^6/uL", "10E6/uL", "10e6/uL", "x10^6/uL", "10*12/L", "10^12/L", "10E12/L", "10e12/L",
-                  "x10^12/L", "10*6/mm3", "10^6/mm3", "10E6/mm3", "M/uL", "10*6/µL", "10*6/μL", "10^6/µL", "10^6/μL",
-                  "million/cumm")  # fmt: skip
+
+def _counts(thousands: str, per_litre: str) -> tuple[str, ...]:
+    """10*3/uL and 10*9/L are the same number: every way to write the power, the litre and the cubic millimetre."""
+    powers = ("10*", "10^", "10E", "10e", "x10^")
+    volumes = ("/uL", "/ul", "/µL", "/μL", "/mm3")
+    return tuple(p + thousands + v for p in powers for v in volumes) + tuple(
+        p + per_litre + v for p in powers for v in ("/L", "/l")
+    )
+
+
+_PER_NANOLITRE = (*_counts("3", "9"), "K/uL")
+_PER_PICOLITRE = (*_counts("6", "12"), "M/uL", "million/cumm")
 _G_DL = ("g/dL", "g/dl", "G/DL", "gm/dL", "gm/dl", "gm%", "g%")
 _MG_DL = ("mg/dL", "mg/dl", "MG/DL", "mg%")
 _MMOL_L = ("mmol/L", "mmol/l", "MMOL/L")

@@ -144,24 +144,21 @@ def split(stream: bytes) -> list[Part]:
     """The messages in a run of records: each H begins one, each L ends one (4.1).
 
     Records before an H or after an L are given as a part of their own, not complete, so that nothing is lost.
+    The last record of all has no CR here when it had none there: it may have been cut.
     """
     parts: list[Part] = []
-    held: list[bytes] = []
-    for line in re.split(rb"\r\n|\r|\n", stream):
-        if not line.strip(b" \x00"):
+    held = b""
+    for line in stream.splitlines(keepends=True):
+        if not line.strip():
             continue
         if held and re.match(rb"[Hh][^\w\s]", line):
-            parts.append(_part(held, complete=False))
-            held = []
-        held.append(line)
-        if held[0][:1] in b"Hh" and line[:1] in b"Ll" and line[1:2] == held[0][1:2]:
-            parts.append(_part(held, complete=True))
-            held = []
-    return [*parts, _part(held, complete=False)] if held else parts
-
-
-def _part(held: list[bytes], *, complete: bool) -> Part:
-    return Part(b"\r".join(held) + b"\r", complete)
+            parts.append(Part(held, complete=False))
+            held = b""
+        held += line
+        if held[0] in b"Hh" and line[0] in b"Ll" and line[1:2] == held[1:2]:
+            parts.append(Part(held, complete=True))
+            held = b""
+    return [*parts, Part(held, complete=False)] if held else parts
 
 
 # ---- escapes ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,212 @@
+"""Turns a file of an analyzer's bytes into what its driver reads there: the JSON of `labmitra decode`.
+
+The file may hold the bytes of a whole line (ENQ … EOT, several sessions), records without frames, MLLP blocks or a
+bare HL7 message. Law: no I/O; what is read here is what the middleware would read: the same receivers, the same driver.
+A message that never ends is given as incomplete with what it holds, but for the record it was cut in.
+Source: LIS01-A2 6.3 and 6.5, HL7 MLLP; keys as the expected files of tests/captures have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from drivers.driver import Decoded, DecodeError, Driver, Message, Observation, load_driver
+from drivers.wire import hl7, lis1a, lis2a, mllp
+
+ENQ, EOT, STX = b"\x05", b"\x04", b"\x02"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no clock here, and no rule reads it
+
+
+class Found(NamedTuple):
+    """A message's text, or a problem (body None)."""
+
+    body: bytes | None
+    incomplete: bool = False
+    where: str = ""
+    what: str = ""
+
+
+def decode_file(data: bytes, driver_name: str) -> dict[str, object]:
+    """All that the driver reads in these bytes. DecodeError, one clear line, when nothing can be read."""
+    try:
+        driver = load_driver(driver_name)
+    except KeyError as unknown:
+        raise DecodeError(str(unknown.args[0])) from unknown
+    messages: list[dict[str, object]] = []
+    problems: list[dict[str, str]] = []
+    for found in _found(driver, data):
+        if found.body is None:
+            problems.append({"where": found.where, "what": found.what})
+        else:
+            _one(driver, found, messages, problems)
+    if not messages and not problems:
+        raise DecodeError(_nothing(driver, data))
+    return {"driver": driver.name, "messages": messages, "problems": problems}
+
+
+def _found(driver: Driver, data: bytes) -> Iterator[Found]:
+    if driver.speaks == "HL7":
+        return _blocks(data) if mllp.VT in data else _bare(data)
+    return _sessions(driver, data) if STX in data else _records(data)
+
+
+def _one(driver: Driver, found: Found, messages: list[dict[str, object]], problems: list[dict[str, str]]) -> None:
+    """Decode one message into `messages`, what is odd about it into `problems`."""
+    where = f"message {len(messages) + 1}"
+    try:
+        decoded = driver.decode(Message("", "", _EPOCH, found.body or b"", found.incomplete))
+    except DecodeError as wrong:
+        problems.append({"where": where, "what": str(wrong)})
+        return
+    messages.append(message_json(decoded))
+    problems.extend({"where": where, "what": what} for what in decoded.problems)
+
+
+def _nothing(driver: Driver, data: bytes) -> str:
+    if not data.strip():
+        return "the file is empty"
+    sought = "an MLLP block or a segment MSH" if driver.speaks == "HL7" else "a frame or a record H"
+    return f"nothing in it can be read: {driver.title} speaks {driver.speaks}, and there is not {sought}"
+
+
+# ---- HL7 --------------------------------------------------------------------------------------------------------
+
+
+def _blocks(data: bytes) -> Iterator[Found]:
+    receiver = mllp.Receiver()
+    number = 0
+    for event in [*receiver.receive(data), *receiver.close()]:
+        if isinstance(event, mllp.Problem):
+            if event.raw.strip(b"\x00\x02\r\n\x1c"):  # keep-alives and line ends between blocks are nothing
+                yield Found(
+                    None, where=f"after block {number}" if number else "before the first block", what=event.what
+                )
+            continue
+        number += 1
+        if event.commit is None:
+            yield from map(Found, hl7.split(event.body))
+
+
+def _bare(data: bytes) -> Iterator[Found]:
+    start = data.find(b"MSH")
+    if start >= 0:
+        yield from map(Found, hl7.split(data[start:].rstrip(b"\x1c\r\n\x00 ")))
+
+
+# ---- ASTM -------------------------------------------------------------------------------------------------------
+
+
+def _records(data: bytes) -> Iterator[Found]:
+    """Records without frames. What does not begin with H is nobody's: a problem when there is an H elsewhere."""
+    parts = lis2a.split(data.translate(None, b"\x04\x05\x06\x15"))
+    headed = [part.body[:1] in (b"H", b"h") and not part.body[1:2].isalnum() for part in parts]
+    if not any(headed):
+        return
+    for part, begins in zip(parts, headed, strict=True):
+        if begins:
+            yield Found(part.body, incomplete=not part.complete)
+        else:
+            yield Found(None, where="between messages", what="records that belong to no message: no H before them")
+
+
+def _sessions(driver: Driver, data: bytes) -> Iterator[Found]:
+    """Each run up to an EOT is a session, whether or not the file kept its ENQ."""
+    *ended, last = data.split(EOT)
+    runs = [run + EOT for run in ended] + [last]
+    for number, run in enumerate(filter(lambda run: STX in run, runs), 1):
+        yield from _session(driver, _with_enq(run), f"session {number}")
+
+
+def _with_enq(run: bytes) -> bytes:
+    return run if 0 <= run.find(ENQ) < run.find(STX) else ENQ + run
+
+
+def _session(driver: Driver, data: bytes, where: str) -> Iterator[Found]:
+    receiver = lis1a.Receiver(free_numbering=driver.free_numbering)
+    assembler = lis1a.Assembler()
+    frames = 0
+    for event in _events(receiver, data):
+        if isinstance(event, lis1a.FrameArrived):
+            frames += 1
+            if event.problem:
+                yield Found(None, where=f"{where}, frame {frames}", what=event.problem)
+            if not event.repeat:
+                yield from _assembled(assembler.add(event.frame.text, event.frame.last))
+        elif isinstance(event, lis1a.FrameRefused):
+            frames += 1
+            if frames > 1 or event.raw[1:2].isdigit():
+                yield Found(None, where=f"{where}, frame {frames}", what=f"{event.reason}: the frame is not used")
+        elif isinstance(event, lis1a.Junk):
+            yield from _cut(assembler, event.raw, f"{where}, after frame {frames}")
+        elif isinstance(event, lis1a.SessionEnded):
+            yield from _rest(assembler)
+    yield from _rest(assembler)
+
+
+def _events(receiver: lis1a.Receiver, data: bytes) -> Iterator[lis1a.Event]:
+    """The receiver's events for a file: every good frame accepted, every other refused, then silence."""
+    events = receiver.receive(data)
+    while events:
+        for event in events:
+            yield event
+            if isinstance(event, lis1a.SessionBegan | lis1a.FrameArrived):
+                receiver.accept()
+            elif isinstance(event, lis1a.FrameRefused):
+                receiver.refuse()
+        events = receiver.receive(b"") or receiver.expire()
+
+
+def _assembled(found: list[lis1a.Assembled]) -> Iterator[Found]:
+    for message in found:
+        yield Found(message.body, incomplete=not message.complete)
+
+
+def _rest(assembler: lis1a.Assembler) -> Iterator[Found]:
+    rest = assembler.rest()
+    if rest:
+        yield Found(rest, incomplete=True)
+
+
+def _cut(assembler: lis1a.Assembler, raw: bytes, where: str) -> Iterator[Found]:
+    """A frame that the file breaks off in: its records are shown, in a message that is never taken as whole."""
+    if raw[:1] != STX or not raw[1:2].isdigit():
+        return
+    yield Found(None, where=where, what="the line ends inside a frame")
+    text = raw[2:].partition(b"\x03")[0].partition(b"\x17")[0]
+    for message in assembler.add(text, last=False):
+        yield Found(message.body, incomplete=True)
+
+
+# ---- JSON -------------------------------------------------------------------------------------------------------
+
+
+def message_json(decoded: Decoded) -> dict[str, object]:
+    """One message as `labmitra decode` prints it."""
+    return {
+        "type": decoded.type.value,
+        "sender": decoded.sender,
+        "query_sample_ids": list(decoded.query_sample_ids),
+        "observations": [observation_json(row) for row in decoded.observations],
+    }
+
+
+def observation_json(row: Observation) -> dict[str, object]:
+    """One row as `labmitra decode` prints it: not sent is null, sent empty is ""."""
+    return {
+        "sample_id": row.sample_id,
+        "code": row.code,
+        "name": row.name,
+        "value": row.value,
+        "raw": row.raw,
+        "unit": row.unit,
+        "flags": list(row.flags),
+        "range": row.range,
+        "status": row.status,
+        "aspect": row.aspect,
+        "comments": list(row.comments),
+        "masked": row.masked,
+        "observed_at": row.observed_at,
+        "kind": row.kind.value,
+    }
