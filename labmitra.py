@@ -109,14 +109,6 @@ def run(config: Config = HERE) -> None:
 
 
 @app.command()
-def trace(analyzer: str, follow: bool = True, config: Config = HERE) -> None:
-    """Show the line of an analyzer as it was and is, both directions, control characters visible."""
-    from middleware.trace import show
-
-    raise typer.Exit(show(_settings(config).journal, analyzer, follow))
-
-
-@app.command()
 def backup(to: Annotated[Path, typer.Argument(help="Folder to write the copies into.")], config: Config = HERE) -> None:
     """Copy journal and SQLite databases consistently while everything runs."""
     from middleware.backup import copy_all
