@@ -75,9 +75,12 @@ def made_up_day(seed: int, now: datetime, pace: float = 0.0, count: int = 20) ->
 
 MADE_UP: Mapping[str, tuple[str, ...]] = {
     "E": tuple(sysmex_xn.MENU),
-    "S": ("UREA", "CREAT", "NA", "K", "CL", "TBIL", "ALT", "AST", "TSH", "FT4", "FERR", "HBSAG"),
+    "S": (
+        "UREA", "CREAT", "NA", "K", "CL", "CA", "TBIL", "DBIL", "AST", "ALT", "ALP", "TP", "ALB", "CHOL", "TG", "HDL",
+        "TSH", "FT4", "FERR", "HBSAG",
+    ),
     "F": ("GLUR",),
-}
+}  # fmt: skip
 
 
 # ---- dealing ----------------------------------------------------------------------------------------------------
