@@ -74,9 +74,7 @@ def compose(hub: Hub, row: Row[Any], version: Row[Any]) -> Outgoing:
         "report_no": row.report_no,
         "facility": version.facility_en,
     }
-    name = f"{template.key}.{template.language}"
-    text = template.render(values)
-    return Outgoing(row.message_id, row.recipient, text, name, template.dlt_id, template.language)
+    return Outgoing(row.message_id, row.recipient, template.render(values), template.dlt_id, template.language)
 
 
 def _record_accepted(hub: Hub, row: Row[Any], provider_id: str, parts: int) -> None:

@@ -87,8 +87,6 @@ def _first_status(conn: Connection, hub: Hub, access: Row[Any], recipient: str, 
         return Status.IN_PERSON, ""
     if not recipient:
         return Status.FAILED, "not an Indian mobile number"
-    if hub.settings.sms.name == "none":
-        return Status.SUPPRESSED, "this service sends no SMS"
     if not asked and store.opted_out(conn, hub.keyed("number", recipient)):
         return Status.SUPPRESSED, "this phone asked for no more SMS"
     return Status.QUEUED, ""

@@ -36,7 +36,6 @@ class Outgoing:
     message_id: str
     to: str
     text: str
-    template: str  # our own key, "ready.hi"
     template_id: str  # DLT id
     language: str
 
@@ -94,6 +93,6 @@ def open_gateway(name: str, table: Mapping[str, object], header: str, callback: 
 
     if name == "http":
         return http.HttpGateway(http.shape(table), header, callback)
-    if name in ("console", "none"):  # with "none" nothing is ever queued
+    if name == "console":
         return console.ConsoleGateway()
-    raise ValueError(f"sms.gateway {name!r} is not known; write console, http or none")
+    raise ValueError(f"sms.gateway {name!r} is not known; write console or http")

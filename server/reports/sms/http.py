@@ -4,18 +4,19 @@ The table [sms.http] of lab.toml, every key but `url`, `fields` and `success` op
 
     url = "https://sms.example.in/send"     method = "POST"      timeout_seconds = 20      rate = 10      # SMS a second
     body = "form"                           # form · json · query
+    number = "91"                           # how {to} is written: 91 (91…), 10 (ten digits), e164 (+91…)
     unicode = "utf-8"                       # utf-8 · entities (&#2310;) · ucs2hex, for texts outside GSM-7
-    headers = {authkey = "{secret}"}        # the secret comes from the environment
-    fields = {to = "{to}", message = "{text}", template = "{template_id}", entity = "{entity_id}", ref = "{message_id}"}
+    headers = {authkey = "{secret.key}"}    # secrets = {key = "…"} comes from the environment
+    fields = {to = "{to}", message = "{text}", template = "{template_id}", ref = "{message_id}"}
     unicode_fields = {type = "unicode"}     # added when the text is outside GSM-7
-    hashes = {sign = {algorithm = "sha512", of = "{header}{text}{secret}"}}          # then {hash.sign}
-    success = '"type":"success"'            # a pattern in the body: it decides, never the HTTP status alone
-    id = "message"                          # a path in the JSON answer with dots, or a pattern with one group
-    errors = {throttled = "retry", bad_number = "number", bad_template = "refused"}  # its words in the body
-    dlr = {list = "", id = "id", state = "state", code = "code", states = {DELIVRD = "delivered"}}
+    hashes = {sign = {algorithm = "sha512", of = "{header}{text}{secret.key}"}}      # then {hash.sign}
+    success = {path = "type", equals = "success"}     # or {regex = "^402,"}: the body decides, not the HTTP status
+    id = {path = "message"}                           # or {regex = "MsgID = (\\S+)"}
+    errors = [{regex = "(?i)throttl", kind = "throttled"}, {regex = "template", kind = "rejected"}]
+    receipt = {list = "", id = "id", status = "status", code = "code", map = {DELIVRD = "delivered"}}
 
-Blanks: {to} (+91…) {to91} (91…) {to10} {text} {message_id} {template_id} {entity_id} {header} {language} {secret}
-{callback} (where delivery reports go) {hash.NAME}.
+Blanks: {to} {text} {message_id} {template_id} {header} {language} {secret.NAME} {hash.NAME}, and {callback}: where
+receipts are to be posted.
 
 Law: the number, the text and the secret never appear in an error or a log. A time-out after sending is `unknown`.
 Source: public interfaces of Indian gateways (domain 4.5), what a generic one needs (domain 4.7).
@@ -28,7 +29,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,15 +44,9 @@ _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, htt
 _RECEIPT_STATUSES = {s.value for s in (Status.ACCEPTED, Status.DELIVERED, Status.FAILED, Status.EXPIRED)}
 
 
-_ERRORS = {
-    "retry": Kind.THROTTLED,
-    "number": Kind.REJECTED,
-    "refused": Kind.REJECTED,
-    "transport": Kind.TRANSPORT,
-    "unknown": Kind.UNKNOWN,
-}
 _CHOICES = {
     "body": ("form", "json", "query"),
+    "number": ("91", "10", "e164"),
     "unicode": ("utf-8", "entities", "ucs2hex"),
     "method": ("POST", "GET", "PUT"),
 }
@@ -65,20 +60,20 @@ class Shape:
 
     url: str
     fields: Mapping[str, Any]
-    success: str
+    success: Mapping[str, str]
     method: str = "POST"
     body: str = "form"
+    number: str = "91"
     unicode: str = "utf-8"
     timeout_seconds: float = 20.0
     rate: float = 0.0  # SMS a second; 0: as fast as it goes
     headers: Mapping[str, str] = field(default_factory=dict)
     unicode_fields: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    id: str = ""
-    errors: Mapping[str, str] = field(default_factory=dict)
-    dlr: Mapping[str, Any] = field(default_factory=dict)
-    dlt: Mapping[str, Any] = field(default_factory=dict)
-    secret: str = ""
+    id: Mapping[str, str] = field(default_factory=dict)
+    errors: Sequence[Mapping[str, str]] = ()
+    receipt: Mapping[str, Any] = field(default_factory=dict)
 
 
 def shape(table: Mapping[str, object]) -> Shape:
@@ -94,18 +89,22 @@ def shape(table: Mapping[str, object]) -> Shape:
     for name, choices in _CHOICES.items():
         if name in known and known[name] not in choices:
             raise ValueError(f"sms.http.{name} = {known[name]!r}; write one of {', '.join(choices)}")
-    for word, meaning in known.get("errors", {}).items():
-        if meaning not in _ERRORS:
-            raise ValueError(f"sms.http.errors.{word} = {meaning!r}; write one of {', '.join(_ERRORS)}")
-    return _compiled(Shape(**known))
+    return _proven(Shape(**known))
 
 
-def _compiled(made: Shape) -> Shape:
-    for name, pattern in (("success", made.success), ("id", made.id if "(" in made.id else "")):
+def _proven(made: Shape) -> Shape:
+    """The rules about answers, checked before the first SMS depends on them."""
+    for error in made.errors:
+        if error.get("kind") not in set(Kind):
+            raise ValueError(f"sms.http.errors: kind {error.get('kind')!r}; write one of {', '.join(Kind)}")
+    rules = [("success", made.success), *((("id", made.id),) if made.id else ()), *(("errors", e) for e in made.errors)]
+    for name, rule in rules:
+        if not isinstance(rule, Mapping) or not ("regex" in rule or "path" in rule):
+            raise ValueError(f'sms.http.{name}: write {{regex = "…"}} or {{path = "…", equals = "…"}}, of the body')
         try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"sms.http.{name} is no pattern: {error}") from None
+            re.compile(rule.get("regex", ""))
+        except re.error as fault:
+            raise ValueError(f"sms.http.{name}: {rule['regex']!r} is no pattern: {fault}") from None
     return made
 
 
@@ -144,10 +143,10 @@ class HttpGateway:
         return self._judge(answer.status_code, answer.text, values)
 
     def receipts(self, body: object, /) -> list[Told]:
-        """Receipts by the map of [sms.http.dlr]; unknown words and unknown fields are passed over."""
-        found = _at(body, str(self._shape.dlr.get("list", "")))
+        """Receipts by the map of [sms.http.receipt]; unknown words and unknown fields are passed over."""
+        found = _at(body, str(self._shape.receipt.get("list", "")))
         rows = found if isinstance(found, list) else [found]
-        return [told for row in rows if (told := _receipt(self._shape.dlr, row)) is not None]
+        return [told for row in rows if (told := _receipt(self._shape.receipt, row)) is not None]
 
     def close(self) -> None:
         """Close the connections."""
@@ -162,22 +161,25 @@ class HttpGateway:
 
     def _judge(self, status: int, body: str, values: Mapping[str, str]) -> Accepted:
         said = f"HTTP {status}: {_scrubbed(body, values)}"
-        if status < 300 and re.search(self._shape.success, body):
-            return Accepted(_id(self._shape.id, body) or values["message_id"])
-        for word, meaning in self._shape.errors.items():
-            if word.lower() in body.lower():
-                raise GatewayError(_ERRORS[meaning], said)
+        if status < 300 and _holds(self._shape.success, body):
+            return Accepted(_found(self._shape.id, body) or values["message_id"])
+        for error in self._shape.errors:
+            if _holds(error, body):
+                raise GatewayError(Kind(error["kind"]), said)
         raise GatewayError(_kind_of(status), said)
 
     def _values(self, message: Outgoing) -> dict[str, str]:
         made = self._shape
         values = {
-            "message_id": message.message_id, "to": message.to, "to91": message.to.removeprefix("+"),
-            "to10": message.to.removeprefix("+91"), "text": _encoded(message.text, made.unicode),
-            "template_id": made.dlt.get("templates", {}).get(message.template) or message.template_id,
-            "entity_id": str(made.dlt.get("entity_id", "")), "language": message.language,
-            "header": self._header, "secret": made.secret, "callback": self._callback,
-        }  # fmt: skip
+            "message_id": message.message_id,
+            "to": _number(message.to, made.number),
+            "text": _encoded(message.text, made.unicode),
+            "template_id": message.template_id,
+            "language": message.language,
+            "header": self._header,
+            "callback": self._callback,
+        }
+        values |= {f"secret.{name}": secret for name, secret in made.secrets.items()}
         for name, rule in made.hashes.items():
             values[f"hash.{name}"] = hashlib.new(rule["algorithm"], _filled(rule["of"], values).encode()).hexdigest()
         return values
@@ -202,12 +204,19 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     return value
 
 
-def _id(rule: str, body: str) -> str | None:
-    """The gateway's own id: by a pattern with one group, or by a path in its JSON."""
-    if "(" in rule:
-        hit = re.search(rule, body)
-        return hit[1][:200] if hit else None
-    found = _at(json_or_none(body), rule) if rule else None
+def _holds(rule: Mapping[str, str], body: str) -> bool:
+    if "regex" in rule:
+        return re.search(rule["regex"], body) is not None
+    found = _at(json_or_none(body), rule["path"])
+    return found is not None and ("equals" not in rule or str(found) == str(rule["equals"]))
+
+
+def _found(rule: Mapping[str, str], body: str) -> str | None:
+    """The gateway's own id: by a pattern (its first group, if it has one) or by a path in its JSON."""
+    if "regex" in rule:
+        hit = re.search(rule["regex"], body)
+        return None if hit is None else hit[1 if hit.re.groups else 0][:200]
+    found = _at(json_or_none(body), rule["path"]) if rule else None
     return str(found)[:200] if isinstance(found, (str, int)) else None
 
 
@@ -232,12 +241,16 @@ def _at(value: Any, path: str) -> Any:
 
 
 def _receipt(rule: Mapping[str, Any], row: object) -> Told | None:
-    provider_id, word = _at(row, str(rule.get("id", "id"))), _at(row, str(rule.get("state", "status")))
-    status = str(rule.get("states", {}).get(str(word), word)).lower()
+    provider_id, word = _at(row, str(rule.get("id", "id"))), _at(row, str(rule.get("status", "status")))
+    status = str(rule.get("map", {}).get(str(word), word)).lower()
     if not isinstance(provider_id, (str, int)) or status not in _RECEIPT_STATUSES:
         return None
-    code = _at(row, str(rule.get("code", "code")))
+    code = _at(row, str(rule["code"])) if rule.get("code") else None
     return Told(str(provider_id)[:200], status, str(code)[:60] if isinstance(code, (str, int)) else "")
+
+
+def _number(e164: str, way: str) -> str:
+    return {"e164": e164, "91": e164.removeprefix("+"), "10": e164.removeprefix("+91")}[way]
 
 
 def _encoded(text: str, way: str) -> str:
@@ -251,7 +264,7 @@ def _encoded(text: str, way: str) -> str:
 def _scrubbed(body: str, values: Mapping[str, str]) -> str:
     """The start of an answer without what must not be kept: our text, secrets, numbers, links."""
     for name, value in values.items():
-        if value and (name in ("text", "secret", "callback") or name.startswith(("to", "hash."))):
+        if value and (name in ("to", "text", "callback") or name.startswith(("secret.", "hash."))):
             body = body.replace(value, "…")
     body = re.sub(r"https?://\S+|\+?\d{8,}", "…", body)
     return re.sub(r"\s+", " ", body)[:120].strip()

@@ -173,7 +173,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sms_status"), ["status"], unique=False)
 
 
-
 def downgrade() -> None:
     """Undo."""
     with op.batch_alter_table("sms", schema=None) as batch_op:
