@@ -60,7 +60,8 @@ def levey_jennings_svg(
 def _svg(name: str, width: int, height: int, title: str, desc: str, body: Sequence[Markup]) -> Markup:
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" class="{}" role="img" aria-label="{}" viewBox="0 0 {w} {h}"'
-        ' width="{w}" height="{h}" font-family="system-ui, Noto Sans, Noto Sans Devanagari, Mangal, sans-serif" font-size="11">'
+        ' width="{w}" height="{h}"'
+        ' font-family="system-ui, Noto Sans, Noto Sans Devanagari, Mangal, sans-serif" font-size="11">'
         "<title>{}</title><desc>{}</desc>{}</svg>"
     ).format(name, f"{title}. {desc}", title, desc, Markup("").join(body), w=width, h=height)
 

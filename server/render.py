@@ -30,6 +30,9 @@ HERE = Path(__file__).parent
 TEMPLATES = HERE / "typst"
 FONTS = HERE / "fonts"
 OVERLONG = re.compile(r"[^\s/]{24}(?<!\u094d)(?=[^\s/\u0900-\u0903\u093a-\u094f])")  # never inside a Hindi letter
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+)
 SLIP_STRINGS = (
     "slip.title", "slip.keep", "patient.name", "report.agesex", "report.no", "slip.order", "slip.registered",
     "slip.tests", "slip.samples", "slip.pin", "slip.expected", "slip.how", "slip.step1", "slip.step2", "slip.step3",
@@ -127,19 +130,21 @@ def pdf(template: str, data: Mapping[str, object]) -> bytes:
         root=str(TEMPLATES),  # nothing outside can be read
         font_paths=[str(FONTS)],
         ignore_system_fonts=True,  # the same on every machine
-        sys_inputs={"data": json.dumps(_breakable(data), ensure_ascii=False)},
+        sys_inputs={"data": json.dumps(_printable(data), ensure_ascii=False)},
         format="pdf",
     )
     assert isinstance(made, bytes)
     return made
 
 
-def _breakable(value: object) -> object:
-    """The same data with a place to break in every overlong word, so that no name runs out of its box."""
-    if isinstance(value, str) and not value.startswith(("<svg", "http")):
-        return OVERLONG.sub("\\g<0>\u200b", value)
+def _printable(value: object) -> object:
+    """The same data without letters that print nothing or turn the line round, and with a place to break in every
+    overlong word, so that no name runs out of its box."""
+    if isinstance(value, str):
+        seen = UNSEEN.sub(" ", value)
+        return seen if seen.startswith(("<svg", "http")) else OVERLONG.sub("\\g<0>\u200b", seen)
     if isinstance(value, Mapping):
-        return {key: _breakable(inner) for key, inner in value.items()}
+        return {key: _printable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_breakable(inner) for inner in value]
+        return [_printable(inner) for inner in value]
     return value
