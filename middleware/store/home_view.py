@@ -60,7 +60,7 @@ def waiting(conn: Connection) -> dict[str, int]:
 
 def critical_open(conn: Connection) -> int:
     """Critical results that nobody has been told of yet."""
-    told = exists().where(_call.c.result_id == _result.c.id, _call.c.reached)
+    told = exists().where(_call.c.result_id == _result.c.id, _call.c.reached, _call.c.read_back)
     return count(conn, ResultRow, _result.c.critical, _result.c.state.in_(OPEN), ~told)
 
 

@@ -20,6 +20,7 @@ from middleware.model import NotAllowed, Refused
 from server.lab import auth, live, trouble, watch
 from server.lab.front import Counts, Front
 from server.lab.pages import home
+from server.lab.refusals import Refusals
 from server.lab.session import Sessions
 from server.lab.show import environment
 from server.lab.web import BadCsrf, BadForm, MustChange, NeedLogin, guard
@@ -43,6 +44,7 @@ def create_app(lab: Lab) -> FastAPI:
     counts = Counts()
     app.state.lab = lab
     app.state.strings = Strings.load(lab.settings.config)
+    app.state.refusals = Refusals.of(app.state.strings)
     app.state.sessions = Sessions(lab.settings.secret, timedelta(minutes=lab.settings.web.session_minutes))
     app.state.templates = environment(lab.settings.lab.timezone, _versions())
     for router in routers():

@@ -6,7 +6,8 @@ context, so one Jinja environment serves both languages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,10 +17,50 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from middleware.model import CatalogueTest
 from middleware.sample_id import pretty
+from middleware.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
 DASH = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class TestShown:
+    """How a page calls a test: names, the unit people read, decimals. An unknown code is shown as it is."""
+
+    code: str
+    name_en: str
+    name_hi: str
+    unit: str  # UCUM, as results carry it
+    display_unit: str
+    decimals: int
+    coded: bool = False
+    allowed: tuple[str, ...] = ()
+    sort: int = 10_000
+
+    def unit_of(self, unit: str) -> str:
+        """The unit to show beside a value: ours when the result is in our unit, else the result's own."""
+        return self.display_unit if unit == self.unit else unit
+
+
+def tests_shown(settings: Settings, codes: Iterable[str]) -> dict[str, TestShown]:
+    """How to show each of these tests; codes the catalogue no longer has are kept."""
+    return {code: _shown(code, settings.catalogue.get(code)) for code in codes}
+
+
+def _shown(code: str, test: CatalogueTest | None) -> TestShown:
+    if test is None:
+        return TestShown(code, code, code, "", "", 2)
+    return TestShown(
+        code, test.name_en, test.name_hi, test.unit, test.display_unit, test.decimals, test.coded, test.allowed,
+        test.sort,
+    )  # fmt: skip
+
+
+def titles(settings: Settings) -> dict[str, str]:
+    """What the pages call each analyzer."""
+    return {a.name: a.title for a in settings.analyzers}
 
 
 def environment(zone: ZoneInfo, static: Mapping[str, str]) -> Environment:

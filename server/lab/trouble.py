@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from middleware.model import Refused
 from server.lab.front import HEADERS
-from server.lab.web import BadForm, local_path, login_path, page, translator
+from server.lab.web import BadForm, language_of, local_path, login_path, page, translator
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,11 @@ async def broken(request: Request, _error: Exception) -> Response:
 
 
 def refused_text(request: Request, error: Exception | Refused) -> str:
-    """The words of a refusal: a strings key is translated, a sentence stays as it is."""
-    text = str(error)
-    strings = request.app.state.strings
-    return translator(request)(text) if strings.has(text) else text
+    """The words of a refusal in the person's language."""
+    return refused_words(request, str(error))
+
+
+def refused_words(request: Request, text: str) -> str:
+    """A refusal said in the person's language: `text` is a strings key or the English sentence of one."""
+    said: str = request.app.state.refusals.say(text, language_of(request))
+    return said

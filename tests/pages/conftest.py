@@ -283,7 +283,7 @@ class World:
             result_id = put(conn, ResultRow, **{**values, **more})
             for text, severity in reasons:
                 put(conn, ReasonRow, result_id=result_id, rule="absurd", severity=severity, text=text,
-                    text_hi=f"हिन्दी: {text}", values={})  # fmt: skip
+                    text_hi=f"हिन्दी: {text}", rule_values={})  # fmt: skip
             if more.get("state") == "released":
                 ot = table(OrderTest)
                 conn.execute(ot.update().where(ot.c.id == values["order_test_id"]).values(state="released"))
