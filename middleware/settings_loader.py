@@ -352,6 +352,8 @@ def _parameters(reading: Reading, rule: str, values: object) -> dict[str, object
     elif rule == "release_limits":
         found["without_window"] = table.one_of("without_window", ("reference", "none"), "reference")
         found["hold_abnormal_coded"] = table.flag("hold_abnormal_coded", True)
+        answers = {answer for test in tests.values() for answer in test.allowed}
+        found["repeat_coded"] = table.known_words("repeat_coded", answers)
     elif rule == "delta":
         found["lifelong"] = table.known_words("lifelong", [c for c, t in tests.items() if t.coded])
     elif rule == "analyzer_flags":

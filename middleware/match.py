@@ -1,0 +1,314 @@
+"""Turns what an analyzer said into what the lab holds: Results, Controls, Unmatched rows, and counts of the rest.
+
+Law: pure; every measurement ends in exactly one place; never guess: a row that does not surely belong to an ordered
+test of a registered sample is nobody's, with the reason in words. Source: domain 2.2 (identity first), 8 (sample
+ids), design of the house ("an unlisted code is never dropped").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from drivers.driver import Decoded, Driver, Kind, MessageType, Observation, TestCode
+from middleware import sample_id
+from middleware.model import (
+    CatalogueTest,
+    Context,
+    Control,
+    Matched,
+    OrderedTest,
+    Reason,
+    Result,
+    SampleFacts,
+    SampleState,
+    TestState,
+    Unmatched,
+)
+from middleware.sentences import NOTE, reason
+from middleware.taken import Taken, take, verbatim
+from middleware.values import Limits, limits_for
+
+HALF_A_YEAR = 183
+FILED = frozenset({MessageType.RESULT, MessageType.QC, MessageType.OTHER})
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Where the rows of one message went, while it is being read."""
+
+    results: list[Result] = field(default_factory=list)
+    unmatched: list[Unmatched] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
+    duplicates: int = 0
+    not_reportable: int = 0
+
+
+def match(decoded: Decoded, context: Context, driver: Driver) -> Matched:
+    """Sort every row of a message; results carry the reasons that reading them gave (unit, masked, suspects)."""
+    rows = decoded.observations
+    found = Sorted()
+    suspects = _suspects(rows, driver)
+    reportable = driver.reportable(rows)
+    for row, identity, report in zip(rows, _identities(rows, context.analyzer.name), reportable, strict=True):
+        if row.kind is not Kind.MEASUREMENT:
+            continue
+        if not report or decoded.type not in FILED:
+            found.not_reportable += 1
+        elif identity in context.known_identities:
+            found.duplicates += 1
+        else:
+            _file(found, row, identity, decoded.type, suspects, context, driver)
+    kinds = Counter(row.kind for row in rows)
+    return Matched(
+        results=tuple(found.results), unmatched=tuple(found.unmatched), controls=tuple(found.controls),
+        duplicates=found.duplicates, not_reportable=found.not_reportable, suspects=kinds[Kind.SUSPECT],
+        images=kinds[Kind.IMAGE], details=kinds[Kind.DETAIL],
+    )  # fmt: skip
+
+
+def _file(
+    found: Sorted,
+    row: Observation,
+    identity: str,
+    type: MessageType,
+    suspects: Sequence[Suspect],
+    context: Context,
+    driver: Driver,
+) -> None:
+    """Put one reportable measurement where it belongs."""
+    meaning = Meaning.of(row, context, driver)
+    if meaning.not_here:
+        found.not_reportable += 1
+    elif type is MessageType.QC:
+        found.controls.append(_control(row, identity, meaning, context))
+    else:
+        filed = _placed(row, identity, type, suspects, meaning, context, driver)
+        if isinstance(filed, Result):
+            found.results.append(filed)
+        else:
+            found.unmatched.append(filed)
+
+
+def _placed(
+    row: Observation,
+    identity: str,
+    type: MessageType,
+    suspects: Sequence[Suspect],
+    meaning: Meaning,
+    context: Context,
+    driver: Driver,
+) -> Result | Unmatched:
+    """A patient's row: the result of an ordered test, or nobody's."""
+    sample, why = _sample_of(row, type, context, driver)
+    if sample is None or why is not None:
+        return _unmatched(row, identity, why, sample)
+    ordered, why = _ordered(row, meaning, sample, context)
+    if ordered is None:
+        return _unmatched(row, identity, why, sample)
+    test = context.catalogue[ordered.code]
+    doubts = tuple(s.reason for s in suspects if s.touches(row))
+    return _result(row, identity, sample, ordered, test, meaning.code_for(test), doubts)
+
+
+# ---- identity ---------------------------------------------------------------------------------------------------
+
+
+def _identities(rows: Sequence[Observation], analyzer: str) -> list[str]:
+    """One hash for "this very observation": the same message twice gives the same, equal rows are counted apart."""
+    seen: Counter[str] = Counter()
+    hashes = []
+    for row in rows:
+        sent = (row.sample_id or "").strip()
+        said = [analyzer, sample_id.normalise(sent) or sent, row.code, row.aspect, row.observed_at, row.raw, row.unit,
+                row.status]  # fmt: skip
+        text = json.dumps(said, ensure_ascii=False)
+        seen[text] += 1
+        hashes.append(hashlib.sha256(f"{text}#{seen[text]}".encode()).hexdigest())
+    return hashes
+
+
+# ---- what the code means ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a code can stand for here: catalogue codes (several when the order must say which), or why it is none."""
+
+    tests: tuple[str, ...] = ()
+    why: Reason | None = None
+    not_here: bool = False  # known, and not reported from this analyzer
+    driver_codes: Mapping[str, TestCode] = field(default_factory=dict)
+    code: str = ""
+
+    @classmethod
+    def of(cls, row: Observation, context: Context, driver: Driver) -> Meaning:
+        """The site's table first, then the driver's, then (well-behaved analyzers) the catalogue's own codes."""
+        code, facts = row.code or "", context.analyzer
+        listed = driver.tests.get(code)
+        if code in facts.codes:
+            tests = tuple(facts.codes[code].split("|"))
+        elif listed is not None and listed.test is None:
+            return cls(not_here=True)
+        elif listed is not None and listed.test is not None:
+            tests = tuple(listed.test.split("|"))
+        else:
+            tests = _catalogue_codes(code, context.catalogue) if driver.codes_are_catalogue else ()
+        if not tests:
+            sentence = "unknown_code" if code else "no_code"
+            return cls(why=reason("unknown_code", sentence, code=code, analyzer=facts.name))
+        strange = [t for t in tests if t not in context.catalogue]
+        if strange:
+            return cls(why=reason("unknown_code", "no_such_test", code=code, analyzer=facts.name, test=strange[0]))
+        here = tuple(t for t in tests if not facts.tests or t in facts.tests)
+        return cls(tests=here, not_here=not here, driver_codes=driver.tests, code=code)
+
+    def code_for(self, test: CatalogueTest) -> TestCode | None:
+        """How the driver reads this test: by its own code, else (codes of the site) by what it says of the test."""
+        own = self.driver_codes.get(self.code)
+        if own is not None and own.test is not None and test.code in own.test.split("|"):
+            return own
+        return next((c for c in self.driver_codes.values() if c.test == test.code), None)
+
+
+def _catalogue_codes(code: str, catalogue: Mapping[str, CatalogueTest]) -> tuple[str, ...]:
+    if code in catalogue:
+        return (code,)
+    return tuple(t.code for t in catalogue.values() if code and t.loinc == code)
+
+
+# ---- whose row it is --------------------------------------------------------------------------------------------
+
+
+def _sample_of(
+    row: Observation, type: MessageType, context: Context, driver: Driver
+) -> tuple[SampleFacts | None, Reason | None]:
+    """The registered sample of a row, and why the row may not be filed on it."""
+    sent = (row.sample_id or "").strip()
+    number = sample_id.normalise(sent)
+    sample = context.samples.get(number or sent)
+    if driver.unread(row.sample_id) or not sent:
+        return None, reason("unread", "unread", sample_id=sent or "–")
+    if sample is None:
+        return None, _no_sample(sent, number)
+    if sample.state is SampleState.REJECTED:
+        return sample, reason("sample_rejected", "sample_rejected", sample_id=sample.sample_id)
+    if type is MessageType.OTHER:
+        return sample, reason("other_message", "other_message")
+    return sample, None
+
+
+def _no_sample(sent: str, number: str | None) -> Reason:
+    if number is None:
+        return reason("unknown_sample", "not_ours", sample_id=sent)
+    if not sample_id.valid(number):
+        return reason("damaged_id", "damaged", sample_id=number)
+    return reason("unknown_sample", "not_registered", sample_id=number)
+
+
+def _ordered(
+    row: Observation, meaning: Meaning, sample: SampleFacts, context: Context
+) -> tuple[OrderedTest | None, Reason | None]:
+    """The one ordered test of this sample that the code means, or why there is none."""
+    if meaning.why is not None:
+        return None, meaning.why
+    ordered = [sample.tests[t] for t in meaning.tests if t in sample.tests]
+    wanted = [o for o in ordered if o.state not in (TestState.CANCELLED, TestState.REJECTED)]
+    if len(wanted) == 1:
+        return wanted[0], None
+    names = [context.catalogue[t] for t in meaning.tests]
+    told = {
+        "test": ", ".join(t.name_en for t in names), "test_hi": ", ".join(t.name_hi for t in names),
+        "sample_id": sample.sample_id, "code": row.code or "", "tests": ", ".join(meaning.tests),
+    }  # fmt: skip
+    if wanted:
+        return None, reason("several_tests", "several", **told)
+    return None, reason("not_ordered", "cancelled" if ordered else "not_ordered", **told)
+
+
+def _unmatched(row: Observation, identity: str, why: Reason | None, sample: SampleFacts | None) -> Unmatched:
+    if why is None:
+        raise AssertionError("a row that is nobody's has a reason")
+    return Unmatched(
+        identity=identity, ordinal=row.ordinal, sample_id=row.sample_id, code=row.code, name=row.name,
+        value=row.value, raw=row.raw, unit=row.unit, flags=row.flags, observed_at=row.observed_at, reason=why,
+        sample_pk=sample.id if sample else None,
+    )  # fmt: skip
+
+
+def _control(row: Observation, identity: str, meaning: Meaning, context: Context) -> Control:
+    """A control measurement; its value only when it could be read in the catalogue's unit."""
+    test = context.catalogue[meaning.tests[0]] if meaning.tests and meaning.why is None else None
+    taken = take(row, test, meaning.code_for(test), None) if test is not None else Taken()
+    return Control(
+        identity=identity, ordinal=row.ordinal, lot=(row.sample_id or "").strip(), code=row.code or "",
+        test=test.code if test else None, verbatim=verbatim(row), value=None if taken.comparator else taken.value,
+        unit=test.unit if test and taken.value is not None else row.unit, observed_at=row.observed_at,
+    )  # fmt: skip
+
+
+# ---- suspects ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One doubt that the analyzer raised about itself, on one sample; no codes: about all of its results."""
+
+    sample_id: str | None
+    codes: frozenset[str]
+    reason: Reason
+
+    def touches(self, row: Observation) -> bool:
+        """True when the doubt is about this row."""
+        return row.sample_id == self.sample_id and (not self.codes or (row.code or "") in self.codes)
+
+
+def _suspects(rows: Sequence[Observation], driver: Driver) -> tuple[Suspect, ...]:
+    found = []
+    for row in rows:
+        if driver.raised(row):
+            listed = driver.tests.get(row.code or "")
+            words = (row.name or row.code or "?").replace("_", " ").rstrip("?")
+            told = reason("suspects", "suspects", suspect=words)
+            found.append(Suspect(row.sample_id, frozenset(listed.doubts if listed else ()), told))
+    return tuple(found)
+
+
+# ---- the result -------------------------------------------------------------------------------------------------
+
+
+def _result(
+    row: Observation,
+    identity: str,
+    sample: SampleFacts,
+    ordered: OrderedTest,
+    test: CatalogueTest,
+    meaning: TestCode | None,
+    doubts: tuple[Reason, ...],
+) -> Result:
+    patient = sample.patient
+    limits = None if test.coded else limits_for(test, patient.sex, patient.age_days)
+    taken: Taken = take(row, test, meaning, limits)
+    notes = (*taken.notes, *doubts, *_about_age(test, sample, limits))
+    return Result(
+        identity=identity, ordinal=row.ordinal, sample_pk=sample.id, order_test_id=ordered.id, test=test.code,
+        code=row.code or "", verbatim=verbatim(row), value=taken.value, comparator=taken.comparator,
+        coded=taken.coded, display=taken.display, unit=test.unit, flag=taken.flag,
+        ref_low=limits.ref_low if limits else None, ref_high=limits.ref_high if limits else None,
+        analyzer_flags=row.flags, comments=tuple(c for c in row.comments if c), status=row.status, aspect=row.aspect,
+        observed_at=row.observed_at, notes=notes,
+    )  # fmt: skip
+
+
+def _about_age(test: CatalogueTest, sample: SampleFacts, limits: Limits | None) -> tuple[Reason, ...]:
+    """A guessed age is said where half a year more or less would give another interval (domain 2.2)."""
+    patient = sample.patient
+    if not patient.approximate_age or test.coded:
+        return ()
+    ages = (max(0, patient.age_days - HALF_A_YEAR), patient.age_days + HALF_A_YEAR)
+    if all(limits_for(test, patient.sex, age) == limits for age in ages):
+        return ()
+    return (reason("approximate_age", "approximate_age", NOTE),)

@@ -1,0 +1,237 @@
+"""Autoverification: verify() gives each result its verdict; then one function per rule, named as the rule.
+
+Turns a Result and its Context into Reasons. Law: pure; every rule runs and every reason is kept, the technician sees
+them together; the limits themselves stand in the catalogue. Source: CLSI AUTO10/AUTO15 (the families of rules),
+domain 2.2 (order, comparison of the displayed value, limits are inside) and 2.5 (delta).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any
+
+from middleware.model import CatalogueTest, Context, Reason, Result, SampleFacts, SampleState, Sex, TestState, Verdict
+from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, NOTE, reason
+from middleware.values import Limits, is_above, is_below, limits_for, maybe_above, maybe_below
+
+if TYPE_CHECKING:  # the shape alone: rules read no files
+    from middleware.settings import RuleSettings
+
+GRADES = ("manual", "capture", "field")
+HIGH_AND_LOW = frozenset({"H", "L", "HH", "LL"})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One result with all a rule may look at."""
+
+    result: Result
+    test: CatalogueTest
+    sample: SampleFacts
+    limits: Limits | None
+    context: Context
+    twins: tuple[Result, ...]  # other results of the same ordered test in this message
+    settings: RuleSettings
+
+    def say(self, rule: str, sentence: str, severity: str = HOLD, **values: str) -> Reason:
+        """A Reason that names test and value."""
+        named = {"test": self.test.name_en, "test_hi": self.test.name_hi, "value": self.result.display}
+        return reason(rule, sentence, severity, **{**named, **values})
+
+    def setting(self, rule: str, key: str, default: Any) -> Any:
+        """A number or word of rules.toml."""
+        table = self.settings.raw.get(rule, {})
+        return table.get(key, default) if isinstance(table, Mapping) else default
+
+
+Rule = Callable[[Subject], Iterator[Reason]]
+
+
+def verify(results: Sequence[Result], context: Context, settings: RuleSettings) -> tuple[Verdict, ...]:
+    """A verdict for each result, in their order: what reading it gave, then what each enabled rule says."""
+    samples = {sample.id: sample for sample in context.samples.values()}
+    subjects = (_subject(r, results, samples[r.sample_pk], context, settings) for r in results)
+    return tuple(_verdict(subject) for subject in subjects)
+
+
+def _subject(
+    result: Result, results: Sequence[Result], sample: SampleFacts, context: Context, settings: RuleSettings
+) -> Subject:
+    test = context.catalogue[result.test]
+    limits = None if test.coded else limits_for(test, sample.patient.sex, sample.patient.age_days)
+    twins = tuple(r for r in results if r.order_test_id == result.order_test_id and r.identity != result.identity)
+    return Subject(result, test, sample, limits, context, twins, settings)
+
+
+def _verdict(subject: Subject) -> Verdict:
+    reasons = [note for note in subject.result.notes if note.rule not in RULES]
+    for name, rule in RULES.items():
+        if name in subject.settings.enabled:
+            reasons += rule(subject)
+    return Verdict(subject.result.identity, tuple(reasons))
+
+
+# ---- the rules, in the order of domain 2.2 ----------------------------------------------------------------------
+
+
+def identity(subject: Subject) -> Iterator[Reason]:
+    """Is it this patient's tube, and may the test be this patient's?"""
+    sample = subject.sample
+    if not sample.check_digit_ok:
+        yield subject.say("identity", "bad_check_digit", BLOCK, sample_id=sample.sample_id)
+    if subject.setting("identity", "require_received", True) and sample.state is not SampleState.RECEIVED:
+        yield subject.say("identity", "not_received", BLOCK, sample_id=sample.sample_id)
+    if subject.test.code in subject.setting("identity", "female_only", ()) and sample.patient.sex is Sex.MALE:
+        yield subject.say("identity", "wrong_sex", BLOCK)
+
+
+def absurd(subject: Subject) -> Iterator[Reason]:
+    """Is the value possible at all? If not it is blocked until repeated."""
+    value, comparator, limits = subject.result.value, subject.result.comparator, subject.limits
+    if value is None or limits is None:
+        return
+    if limits.absurd_low is not None and not comparator.startswith(">") and value < limits.absurd_low:
+        yield subject.say("absurd", "absurd_low", BLOCK, limit=str(limits.absurd_low))
+    if limits.absurd_high is not None and not comparator.startswith("<") and value > limits.absurd_high:
+        yield subject.say("absurd", "absurd_high", BLOCK, limit=str(limits.absurd_high))
+
+
+def critical(subject: Subject) -> Iterator[Reason]:
+    """Must somebody be called? Also when `<` or `>` leaves it open."""
+    result, limits = subject.result, subject.limits
+    if result.coded is not None and result.coded in subject.test.critical:
+        yield subject.say("critical", "critical_coded", CRITICAL)
+    if result.value is None or limits is None:
+        return
+    at = (result.value, result.comparator)
+    if is_below(*at, limits.crit_low):
+        yield subject.say("critical", "critical_low", CRITICAL, limit=str(limits.crit_low))
+    elif maybe_below(*at, limits.crit_low):
+        yield subject.say("critical", "critical_maybe", CRITICAL, limit=str(limits.crit_low))
+    if is_above(*at, limits.crit_high):
+        yield subject.say("critical", "critical_high", CRITICAL, limit=str(limits.crit_high))
+    elif maybe_above(*at, limits.crit_high):
+        yield subject.say("critical", "critical_maybe", CRITICAL, limit=str(limits.crit_high))
+
+
+def release_limits(subject: Subject) -> Iterator[Reason]:
+    """Is the value inside the window that is released without a second look?"""
+    result = subject.result
+    if result.coded is not None:
+        yield from _coded_window(subject)
+    elif result.value is not None and subject.limits is None:
+        yield subject.say("release_limits", "no_interval")
+    elif result.value is not None and subject.limits is not None:
+        low, high = _window(subject.limits, subject.setting("release_limits", "without_window", "reference"))
+        at = (result.value, result.comparator)
+        if low is not None and (is_below(*at, low) or maybe_below(*at, low)):
+            yield subject.say("release_limits", "release_low", limit=str(low))
+        if high is not None and (is_above(*at, high) or maybe_above(*at, high)):
+            yield subject.say("release_limits", "release_high", limit=str(high))
+
+
+def _window(limits: Limits, without: str) -> tuple[Decimal | None, Decimal | None]:
+    """The lab's own window; where it set none on either side, its reference interval or nothing."""
+    if limits.release_low is not None or limits.release_high is not None:
+        return limits.release_low, limits.release_high
+    return (limits.ref_low, limits.ref_high) if without == "reference" else (None, None)
+
+
+def _coded_window(subject: Subject) -> Iterator[Reason]:
+    coded, normal = subject.result.coded, subject.test.normal
+    if coded in subject.setting("release_limits", "repeat_coded", ()):
+        yield subject.say("release_limits", "repeat_coded")
+    elif normal and coded not in normal and subject.setting("release_limits", "hold_abnormal_coded", True):
+        yield subject.say("release_limits", "abnormal_coded", normal=", ".join(normal))
+
+
+def delta(subject: Subject) -> Iterator[Reason]:
+    """Does it fit the patient's last released value? Per cent and days, and never below the absolute floor."""
+    result, test, before = subject.result, subject.test, subject.sample.previous.get(subject.test.code)
+    if before is None:
+        return
+    if result.coded is not None and before.coded is not None:
+        if test.code in subject.setting("delta", "lifelong", ()) and result.coded != before.coded:
+            yield subject.say("delta", "lifelong", previous=before.coded)
+        return
+    now = subject.context.now
+    if result.value is None or before.value is None or result.comparator or before.unit != result.unit:
+        return
+    if test.delta_pct is None or test.delta_days is None or now is None:
+        return
+    age = now - before.at
+    change = abs(result.value - before.value)
+    if age > timedelta(days=test.delta_days) or change == 0 or change < (test.delta_floor or 0):
+        return
+    told = {"previous": str(before.value), "days": str(age.days), "limit": str(test.delta_pct)}
+    if before.value == 0:
+        yield subject.say("delta", "delta_from_zero", **told)
+    elif (percent := change / abs(before.value) * 100) > test.delta_pct:
+        shown = percent.quantize(Decimal(1), rounding=ROUND_HALF_UP)
+        yield subject.say("delta", "delta", percent=str(shown), **told)
+
+
+def analyzer_flags(subject: Subject) -> Iterator[Reason]:
+    """What the analyzer says about the value. Its own high and low are not looked at, our intervals judge that."""
+    result = subject.result
+    if result.comparator.startswith("<"):
+        yield subject.say("analyzer_flags", "below_range")
+    if result.comparator.startswith(">"):
+        yield subject.say("analyzer_flags", "above_range")
+    said = set(result.analyzer_flags)
+    quiet = set(subject.setting("analyzer_flags", "ignore", ("", "N", *HIGH_AND_LOW))) | (
+        {"A"} if said & HIGH_AND_LOW else set()
+    )
+    for flag in sorted(said - quiet):
+        english, hindi = FLAG_MEANINGS.get(flag, ("", ""))
+        yield subject.say("analyzer_flags", "flag", flag=flag, meaning=english, meaning_hi=hindi)
+
+
+def suspects(subject: Subject) -> Iterator[Reason]:
+    """The analyzer doubts itself about this value: matching found which doubts touch it."""
+    yield from (note for note in subject.result.notes if note.rule == "suspects")
+
+
+def never_list(subject: Subject) -> Iterator[Reason]:
+    """Blood groups, HIV, smears, malaria: always a person."""
+    if subject.test.never_auto:
+        yield subject.say("never_list", "never_list")
+
+
+def unproven_driver(subject: Subject) -> Iterator[Reason]:
+    """Only a driver proven in the field may release by itself; elsewhere it is said and holds nothing."""
+    facts = subject.context.analyzer
+    if GRADES.index(facts.grade) < GRADES.index(subject.setting("unproven_driver", "needed", "field")):
+        severity = HOLD if facts.auto_release else NOTE
+        yield subject.say("unproven_driver", "unproven_driver", severity, driver=facts.driver, grade=facts.grade)
+
+
+def correction(subject: Subject) -> Iterator[Reason]:
+    """The analyzer says that this value replaces one it sent before."""
+    if subject.result.status == "C":
+        yield subject.say("correction", "correction")
+
+
+def second_result(subject: Subject) -> Iterator[Reason]:
+    """One test, two values: a person chooses."""
+    ordered = subject.sample.tests.get(subject.test.code)
+    if ordered is not None and ordered.has_open_result:
+        others = ", ".join(ordered.open_values)
+        yield subject.say("second_result", "second_open", others=others)
+    if ordered is not None and (ordered.state is TestState.RELEASED or ordered.released_value is not None):
+        yield subject.say("second_result", "second_released", others=ordered.released_value or "–")
+    if subject.twins:
+        others = ", ".join(twin.display or twin.verbatim for twin in subject.twins)
+        yield subject.say("second_result", "second_in_message", others=others)
+
+
+RULES: Mapping[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        identity, absurd, critical, release_limits, delta, analyzer_flags, suspects, never_list, unproven_driver,
+        correction, second_result,
+    )
+}  # fmt: skip

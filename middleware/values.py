@@ -1,0 +1,167 @@
+"""Text of an analyzer to a number of the catalogue, and a number to its flag.
+
+Turns ("1.5", "lakh/cumm") into 150 in 10*3/uL, "<3.00" into a comparator and a number, a number into N, L, H, LL, HH.
+Law: Decimal only; what is no number never becomes one, and never 0; no unit is guessed; never raises.
+Source: domain 2.2 (limits are inside, compare what is displayed, sex other), 2.7 (units of India).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from drivers.driver import TestCode
+from middleware.catalogue import unit_key
+from middleware.model import CatalogueTest, Interval, Sex
+
+_NUMBER = re.compile(r"(<=|>=|<|>)?\s*([+-]?)(\d*)(?:([.,])(\d*))?", re.ASCII)
+_LONGEST = 15  # digits of a number that a result can have; more is noise on the line
+_NO_UNIT = re.compile(r"\{[^}]*\}|\[pH\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number as sent. `doubtful`: its comma may be a decimal point or a separator of thousands."""
+
+    value: Decimal
+    comparator: str = ""
+    doubtful: bool = False
+
+
+def number(text: str, decimals: int = 0) -> Number | None:
+    """The number in a text, with `<` or `>` before it and a decimal comma or point; None when it is none.
+
+    A comma before exactly three digits is doubtful unless the test prints three decimals.
+    """
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None:
+        return None
+    comparator, sign, whole, mark, fraction = (part or "" for part in found.groups())
+    if not whole + fraction or len(whole) + len(fraction) > _LONGEST:
+        return None
+    doubtful = mark == "," and len(fraction) == 3 and decimals != 3
+    return Number(Decimal(f"{sign}{whole or 0}.{fraction or 0}"), comparator, doubtful)
+
+
+def factor(test: CatalogueTest, meaning: TestCode | None, unit: str | None) -> Decimal | None:
+    """What a value in this unit is multiplied with to be in the catalogue's unit; None when nobody said so."""
+    sent = (unit or "").strip()
+    listed = {unit_key(text): target for text, target in meaning.units.items()} if meaning else {}
+    target = listed.get(unit_key(sent))
+    if target is not None:
+        return Decimal(target[1]) if target[0] == test.unit else None
+    if not sent:
+        return Decimal(1) if _NO_UNIT.fullmatch(test.unit) else None
+    return test.units.get(unit_key(sent))
+
+
+def rounded(value: Decimal, decimals: int, comparator: str = "") -> Decimal:
+    """The value as it is printed, half up. A limit (`<0.003`) gets zeros but never loses a digit: `<0.00` would lie."""
+    step = Decimal(1).scaleb(-decimals)
+    exponent = value.as_tuple().exponent
+    if comparator and isinstance(exponent, int) and -exponent > decimals:
+        return value
+    return value.quantize(step, rounding=ROUND_HALF_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits in force for one patient and test; None: no limit on that side."""
+
+    ref_low: Decimal | None = None
+    ref_high: Decimal | None = None
+    crit_low: Decimal | None = None
+    crit_high: Decimal | None = None
+    absurd_low: Decimal | None = None
+    absurd_high: Decimal | None = None
+    release_low: Decimal | None = None
+    release_high: Decimal | None = None
+
+
+def limits_for(test: CatalogueTest, sex: Sex, age_days: int) -> Limits | None:
+    """The limits for a sex and an age; None when the catalogue has no interval.
+
+    Sex other: outside the reference only when outside both intervals; critical, absurd and release limits are the
+    stricter of the two, because there a false alarm is the smaller harm.
+    """
+    sexes = ("A", "M", "F") if sex is Sex.OTHER else ("A", sex.value)
+    rows = [i for i in test.intervals if i.age_min <= age_days < i.age_max and i.sex in sexes]
+    if not rows:
+        return None
+    return Limits(
+        ref_low=_all(rows, lambda i: i.ref_low, min),
+        ref_high=_all(rows, lambda i: i.ref_high, max),
+        crit_low=_any(rows, lambda i: i.crit_low, max),
+        crit_high=_any(rows, lambda i: i.crit_high, min),
+        absurd_low=_any(rows, lambda i: i.absurd_low, max),
+        absurd_high=_any(rows, lambda i: i.absurd_high, min),
+        release_low=_any(rows, lambda i: i.release_low, max),
+        release_high=_any(rows, lambda i: i.release_high, min),
+    )
+
+
+_Pick = Callable[[Interval], Decimal | None]
+_Choose = Callable[[Iterable[Decimal]], Decimal]
+
+
+def _all(rows: list[Interval], pick: _Pick, choose: _Choose) -> Decimal | None:
+    found = [limit for row in rows if (limit := pick(row)) is not None]
+    return choose(found) if len(found) == len(rows) else None
+
+
+def _any(rows: list[Interval], pick: _Pick, choose: _Choose) -> Decimal | None:
+    found = [limit for row in rows if (limit := pick(row)) is not None]
+    return choose(found) if found else None
+
+
+def is_below(value: Decimal, comparator: str, limit: Decimal | None) -> bool:
+    """Surely below a low limit; the limit itself is inside."""
+    if limit is None or comparator.startswith(">"):
+        return False
+    return value <= limit if comparator == "<" else value < limit
+
+
+def is_above(value: Decimal, comparator: str, limit: Decimal | None) -> bool:
+    """Surely above a high limit; the limit itself is inside."""
+    if limit is None or comparator.startswith("<"):
+        return False
+    return value >= limit if comparator == ">" else value > limit
+
+
+def maybe_below(value: Decimal, comparator: str, limit: Decimal | None) -> bool:
+    """`<3.0` may be below 2.8, though it need not."""
+    return limit is not None and comparator.startswith("<") and not is_below(value, comparator, limit)
+
+
+def maybe_above(value: Decimal, comparator: str, limit: Decimal | None) -> bool:
+    """`>6.0` may be above 6.2, though it need not."""
+    return limit is not None and comparator.startswith(">") and not is_above(value, comparator, limit)
+
+
+def flag(value: Decimal, comparator: str, limits: Limits | None) -> str:
+    """N, L, H, LL, HH for a displayed value; "" when there is no reference interval or the value says too little."""
+    if limits is None:
+        return ""
+    if is_below(value, comparator, limits.crit_low):
+        return "LL"
+    if is_above(value, comparator, limits.crit_high):
+        return "HH"
+    if is_below(value, comparator, limits.ref_low):
+        return "L"
+    if is_above(value, comparator, limits.ref_high):
+        return "H"
+    if limits.ref_low is None and limits.ref_high is None:
+        return ""
+    return "N" if _surely_inside(value, comparator, limits) else ""
+
+
+def _surely_inside(value: Decimal, comparator: str, limits: Limits) -> bool:
+    """`<3.00` is normal for 0-5 where nothing can be below 0; `<3.00` for 0.4-4.5 says too little."""
+    if comparator.startswith("<"):
+        fits = limits.ref_high is None or value <= limits.ref_high
+        return fits and (limits.ref_low is None or limits.ref_low <= (limits.absurd_low or 0))
+    if comparator.startswith(">"):
+        return limits.ref_high is None and (limits.ref_low is None or value >= limits.ref_low)
+    return True
