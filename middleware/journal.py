@@ -37,6 +37,7 @@ __all__ = ["Chunk", "Journal", "JournalError", "JournalReader", "Session", "Stor
 log = logging.getLogger("labmitra.journal")
 PATIENCE = 10.0  # seconds an append waits for its commit; the analyzer waits 15 (6.5.2.3)
 LINGER = 0.2  # seconds that an entry nobody waits for may wait for company
+LARGE = 4096  # bytes: too much to keep in memory while the disk cannot be written
 BATCH = 1000  # entries in one commit, at most
 KEPT = 10_000  # entries nobody waits for, kept while the disk cannot be written
 
@@ -139,7 +140,7 @@ class Journal:
         self, session: Session, data: bytes, note: str, *, said: bytes = b"", said_at: int | None = None, ends: str = ""
     ) -> None:
         """Write with the next commit, nobody waits: what no acknowledgement depends on."""
-        if len(self._todo) < KEPT:
+        if len(self._todo) < KEPT and not (self.failing and len(data) > LARGE):
             self._todo.append(_Entry(session, micros(self.now()), data, note, False, said, said_at, ends=ends))
 
     async def append_async(

@@ -105,7 +105,9 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Yielded:
-    """The other side wants to send: the next ENQ is for our receiver; `expire()` tries again when none comes."""
+    """The other side wants to send: what comes next is for our receiver, `raw` first; `expire()` tries again later."""
+
+    raw: bytes = b""
 
 
 SenderEvent = Send | Sent | Failed | Interrupted | Yielded
@@ -197,7 +199,7 @@ class Sender:
         return [Yielded()] if self._role is Role.HOST else []
 
     def _give_way(self) -> list[SenderEvent]:
-        return [Yielded()]  # we only wait out a busy line: whoever asks, sends
+        return [Yielded(b"\x05")]  # the link is neutral, we only wait: whoever asks, sends
 
 
 _ACTIONS: Mapping[tuple[State, Signal], Callable[[Sender], list[SenderEvent]]] = {

@@ -1,0 +1,179 @@
+"""Serial ports as wires: a POSIX port by its file descriptor, pyserial's network URLs by threads.
+
+Turns `serial:PATH?baud=9600&bits=8&parity=N&stop=1&flow=none`, `rfc2217://…` and `socket://…` into wires.
+Law: a port that vanishes ends its wire; the line opens it again when it is back. A port is ours alone while open.
+Source: LIS01-A2 5.2.2.4-5, 5.2.3 (8 data bits, no parity, 1 stop; 9600 baud); pyserial's documentation of its URLs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import serial
+
+from middleware.transports import FULL, STUCK, Wire
+
+OPTIONS = {"baud": "9600", "bits": "8", "parity": "N", "stop": "1", "flow": "none"}
+FLOWS = ("none", "xonxoff", "rtscts", "dsrdtr")
+
+
+def opener(url: str) -> Callable[[], Awaitable[Wire]]:
+    """A function that opens the port this URL names. ValueError when the URL makes no sense."""
+    parts = urlsplit(url)
+    given = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    settings = _settings({**OPTIONS, **{key: value for key, value in given.items() if key in OPTIONS}})
+    if parts.scheme != "serial":
+        rest = "&".join(f"{key}={value}" for key, value in given.items() if key not in OPTIONS)
+        plain = url.partition("?")[0] + (f"?{rest}" if rest else "")
+        return lambda: _open_network(plain, settings)
+    unknown = set(given) - set(OPTIONS)
+    path = unquote(parts.path or parts.netloc)
+    if unknown or not path:
+        raise ValueError(f"{url!r}: {', '.join(sorted(unknown)) or 'path'} is not understood")
+    return lambda: _open_port(path, settings)
+
+
+def _settings(options: dict[str, str]) -> dict[str, Any]:
+    if options["flow"] not in FLOWS:
+        raise ValueError(f"flow={options['flow']} is not one of {', '.join(FLOWS)}")
+    if options["parity"].upper() not in serial.Serial.PARITIES:
+        raise ValueError(f"parity={options['parity']} is not one of {', '.join(serial.Serial.PARITIES)}")
+    chosen = {flow: options["flow"] == flow for flow in FLOWS[1:]}
+    return {
+        "baudrate": int(options["baud"]), "bytesize": int(options["bits"]), "parity": options["parity"].upper(),
+        "stopbits": float(options["stop"]) if options["stop"] == "1.5" else int(options["stop"]), **chosen,
+    }  # fmt: skip
+
+
+async def _open_port(path: str, settings: dict[str, Any]) -> Wire:
+    # Opening and setting a port takes no time worth a thread; a path that is no port fails at once.
+    return PortWire(serial.Serial(path, timeout=0, exclusive=True, **settings))
+
+
+async def _open_network(url: str, settings: dict[str, Any]) -> Wire:
+    port = await asyncio.to_thread(serial.serial_for_url, url, timeout=0.2, **settings)
+    return NetworkPortWire(port, url)
+
+
+class PortWire(Wire):
+    """A port of this machine; also a pty."""
+
+    def __init__(self, port: serial.Serial) -> None:
+        super().__init__(str(port.port))
+        self._port = port
+        self._file = port.fileno()
+        self._unsent = b""
+        os.set_blocking(self._file, False)
+        self._loop.add_reader(self._file, self._readable)
+
+    def write(self, data: bytes) -> None:
+        if self._ended:
+            return
+        self._unsent += data
+        if len(self._unsent) > STUCK:
+            self.close()
+        elif len(self._unsent) == len(data):
+            self._writable()
+
+    def close(self) -> None:
+        if self._file >= 0:
+            self._loop.remove_reader(self._file)
+            self._loop.remove_writer(self._file)
+            self._file = -1
+            self._port.close()
+        self._end()
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._file, FULL)
+        except BlockingIOError:
+            return
+        except OSError:  # the cable's USB end was pulled
+            data = b""
+        if data:
+            self.data_received(data)
+        else:
+            self.close()
+
+    def _writable(self) -> None:
+        try:
+            sent = os.write(self._file, self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        self._unsent = self._unsent[sent:]
+        if self._unsent:
+            self._loop.add_writer(self._file, self._writable)
+        else:
+            self._loop.remove_writer(self._file)
+
+    def _pause(self, paused: bool) -> None:
+        self._paused = paused
+        if self._file < 0:
+            return
+        if paused:
+            self._loop.remove_reader(self._file)
+        else:
+            self._loop.add_reader(self._file, self._readable)
+
+
+class NetworkPortWire(Wire):
+    """A port that pyserial reaches over the network: its calls block, so one thread reads and one writes."""
+
+    def __init__(self, port: Any, url: str) -> None:
+        super().__init__(url)
+        self._port = port
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._room = threading.Event()
+        self._room.set()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read_all, self._write_all)]
+        for thread in self._threads:
+            thread.start()
+
+    def write(self, data: bytes) -> None:
+        if not self._ended:
+            self._outgoing.put(data)
+
+    def close(self) -> None:
+        if not self._ended:
+            self._end()
+            self._room.set()
+            self._outgoing.put(None)
+
+    def _pause(self, paused: bool) -> None:
+        self._paused = paused
+        if paused:
+            self._room.clear()
+        else:
+            self._room.set()
+
+    def _read_all(self) -> None:
+        try:
+            while not self._ended:
+                self._room.wait()
+                data = self._port.read(max(1, min(self._port.in_waiting, FULL)))
+                if data:
+                    self._call(self.data_received, data)
+        except OSError:  # pyserial's own errors are OSErrors
+            self._call(self.close)
+        finally:
+            self._port.close()  # also ends a write that a hung peer holds
+
+    def _write_all(self) -> None:
+        try:
+            while (data := self._outgoing.get()) is not None:
+                self._port.write(data)
+        except OSError:
+            self._call(self.close)
+
+    def _call(self, function: Callable[..., None], *values: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *values)

@@ -1,0 +1,201 @@
+"""Keeps every line alive, each by itself.
+
+Turns settings into running lines: `run_lines` until `stop`. Law: one analyzer's trouble never touches another's; a
+line that fails is begun again with growing pauses; it is logged once when a line goes down and once when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from drivers.driver import DecodeError, Driver, Message, MessageType, WireError, load_driver
+from middleware import transports
+from middleware.connection import AstmConnection, Dialect, Hl7Connection, Hooks
+from middleware.journal import Journal
+from middleware.settings import AnalyzerSettings, Settings
+
+log = logging.getLogger("labmitra.line")
+TICK = 1.0  # seconds between two reports of the small changes of a line's state
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """One line as it is now. `since`: when `connected` last changed; `handshake_at`: the last ENQ or block;
+    `refused`: NAK, AE and AR of today (UTC); `messages`: since start; `address`: where we listen; `trouble`: one
+    sentence, "" when all is well."""
+
+    analyzer: str
+    connected: bool = False
+    handshake_at: datetime | None = None
+    message_at: datetime | None = None
+    refused: int = 0
+    trouble: str = ""
+    since: datetime | None = None
+    messages: int = 0
+    address: str = ""
+
+
+OnMessage = Callable[[Message], None]
+OnState = Callable[[LineState], None]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def run_lines(
+    settings: Settings,
+    journal: Journal,
+    on_message: OnMessage,
+    on_state: OnState,
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = _utc_now,
+) -> None:
+    """Run the line of every enabled analyzer until `stop` is set; then hang up and return.
+
+    `on_message` and `on_state` are called on the event loop and must be quick; a message is committed by then.
+    """
+    lines = [_Line(analyzer, journal, on_message, on_state, now) for analyzer in settings.analyzers if analyzer.enabled]
+    tasks = [asyncio.create_task(line.run(), name=line.name) for line in lines]
+    tasks += [asyncio.create_task(line.tick()) for line in lines]
+    try:
+        await stop.wait()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Line:
+    """One analyzer's line, with as many connections as the analyzer opens."""
+
+    def __init__(
+        self,
+        analyzer: AnalyzerSettings,
+        journal: Journal,
+        on_message: OnMessage,
+        on_state: OnState,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.name = analyzer.name
+        self._analyzer, self._journal, self._now = analyzer, journal, now
+        self._on_message, self._on_state = on_message, on_state
+        self._state = LineState(analyzer.name, since=now())
+        self._published: LineState | None = None
+        self._wires = 0
+        self._day = now().date()
+
+    async def run(self) -> None:
+        """For ever: what goes wrong is shown, then the line begins again."""
+        pauses = transports.Backoff()
+        self._publish()
+        while True:
+            try:
+                serve = partial(self._serve, driver=_driver(self._analyzer))
+                await transports.line(self._analyzer.line).run(serve, self._tell)
+            except Exception as wrong:  # noqa: BLE001 - loop edge: shown and logged, the line begins again
+                self._tell("down", _sentence(wrong))
+            await asyncio.sleep(pauses.next())
+
+    async def tick(self) -> None:
+        """Reports the small changes."""
+        while True:
+            await asyncio.sleep(TICK)
+            self._publish()
+
+    async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
+        self._count(+1)
+        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver))
+        try:
+            if driver.speaks == "HL7":
+                await Hl7Connection(wire, self._journal, self.name, hooks).run()
+            else:
+                dialect = Dialect(driver.free_numbering, driver.frame_size, driver.one_record_a_frame)
+                await AstmConnection(wire, self._journal, self.name, hooks, dialect).run()
+        except Exception as wrong:  # noqa: BLE001 - loop edge: this connection ends, the line goes on
+            log.error("%s: a connection failed: %s", self.name, _where(wrong))
+            self._change(trouble=_sentence(wrong))
+        finally:
+            self._count(-1)
+
+    def _tell(self, what: str, text: str) -> None:
+        if what == "listening":
+            self._change(address=text)
+            self._recovered()
+        elif not self._state.trouble:
+            log.warning("%s: line is down: %s", self.name, text)
+            self._change(trouble=text)
+        elif self._state.trouble != text:
+            self._change(trouble=text)
+        self._publish()
+
+    def _recovered(self) -> None:
+        if self._state.trouble:
+            log.info("%s: line is back", self.name)
+            self._change(trouble="")
+
+    def _count(self, change: int) -> None:
+        self._wires += change
+        if (self._wires > 0) != self._state.connected:
+            self._change(connected=self._wires > 0, since=self._now())
+        if change > 0:
+            self._recovered()
+        self._publish()
+
+    def _message(self, message: Message) -> None:
+        self._change(message_at=message.received_at, messages=self._state.messages + 1)
+        self._on_message(message)
+
+    def _handshake(self) -> None:
+        self._change(handshake_at=self._now())
+
+    def _refused(self, _why: str) -> None:
+        today = self._now().date()
+        before = self._state.refused if today == self._day else 0
+        self._day = today
+        self._change(refused=before + 1)
+
+    def _change(self, **values: object) -> None:
+        self._state = replace(self._state, **values)  # type: ignore[arg-type]
+
+    def _publish(self) -> None:
+        if self._state != self._published:
+            self._published = self._state
+            self._on_state(self._state)
+
+
+def _driver(analyzer: AnalyzerSettings) -> Driver:
+    driver = load_driver(analyzer.driver)
+    return replace(driver, charset=analyzer.charset) if analyzer.charset else driver
+
+
+def _answerer(driver: Driver) -> Callable[[Message], list[bytes] | None]:
+    """What this driver sends back to a query while no orders are known to it."""
+
+    def answer(message: Message) -> list[bytes] | None:
+        try:
+            decoded = driver.decode(message)
+        except (DecodeError, WireError):  # kept and shown by the pipeline
+            return None
+        return driver.answer(decoded, ()) if decoded.type is MessageType.QUERY else None
+
+    return answer
+
+
+def _sentence(wrong: BaseException) -> str:
+    if isinstance(wrong, OSError):
+        return wrong.strerror or str(wrong)
+    return f"{type(wrong).__name__}: {wrong}" if isinstance(wrong, ValueError | KeyError) else type(wrong).__name__
+
+
+def _where(wrong: BaseException) -> str:
+    """The kind of error and its place, without its text: that might hold a patient's data."""
+    frames = traceback.extract_tb(wrong.__traceback__)
+    place = f" at {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(wrong).__name__}{place}"

@@ -1,0 +1,277 @@
+"""Wires to analyzers: TCP both ways and serial, all with the same two calls, `read` and `write`.
+
+Turns a line's URL into wires: `line(url).run(handle, tell)` calls `handle(wire)` for each connection, and connects
+again by itself for ever. Law: knows bytes only; nothing here is lost or made up. Reading stops while what was read is
+not yet taken, so a fast or mad sender cannot fill the memory.
+Source: LIS01-A2 5.2 (characters on a serial line), 8.2 (on TCP the computer is the server; some analyzers listen).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from math import inf
+from typing import Protocol
+from urllib.parse import urlsplit
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to connect
+CONNECT_TIMEOUT = 10.0
+FULL = 65_536  # bytes read and not taken: stop reading
+STUCK = 1_048_576  # bytes written and not sent: the other end is gone
+
+Handle = Callable[["Wire"], Awaitable[None]]
+Tell = Callable[[str, str], None]
+"""Told ("listening", address), ("down", why) when a line cannot be reached; each wire speaks for itself."""
+
+
+class Line(Protocol):
+    """One configured line."""
+
+    async def run(self, handle: Handle, tell: Tell) -> None:
+        """Until cancelled."""
+
+
+class Wire(asyncio.Protocol):
+    """One connection: `await read(seconds)`, `write(data)`, `close()`. Also the asyncio protocol of TCP connections."""
+
+    def __init__(self, peer: str = "") -> None:
+        self.peer = peer
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._data: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._ended = False
+        self._reader: asyncio.Future[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+
+    async def read(self, seconds: float | None = None) -> bytes | None:
+        """What has come, as soon as anything has; b"" when the other end closed; None after `seconds` of silence."""
+        if not self._data and not self._ended:
+            self._reader = reader = self._loop.create_future()
+            self._deadline = inf
+            if seconds is not None:
+                self._watch_until(self._loop.time() + seconds)
+            try:
+                await reader
+            finally:
+                self._reader = None
+        return self._taken() if self._data or self._ended else None
+
+    def write(self, data: bytes) -> None:
+        """Send. A connection that is gone says so by the next `read`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+            if self._transport.get_write_buffer_size() > STUCK:
+                self._transport.abort()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._end()
+        if self._transport is not None:
+            self._transport.close()
+
+    # ---- the asyncio side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: connected."""
+        self._transport = transport  # type: ignore[assignment]
+        self.peer = _address(transport.get_extra_info("peername"))
+        _keep_alive(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes."""
+        self._data.append(data)
+        self._size += len(data)
+        if self._size > FULL and not self._paused:
+            self._pause(True)
+        self._wake()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """asyncio: the other end is gone."""
+        self._end()
+
+    # ---- inside
+
+    def _taken(self) -> bytes:
+        data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
+        self._data.clear()
+        self._size = 0
+        if self._paused:
+            self._pause(False)
+        return data
+
+    def _pause(self, paused: bool) -> None:
+        self._paused = paused
+        if self._transport is not None and not self._transport.is_closing():
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._wake()
+
+    def _watch_until(self, deadline: float) -> None:
+        """One timer serves many reads: it is moved only when the new deadline is earlier."""
+        self._deadline = deadline
+        if self._watch is None or self._watch.when() > deadline:
+            if self._watch is not None:
+                self._watch.cancel()
+            self._watch = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        if self._reader is None or self._deadline == inf:
+            return
+        if self._loop.time() < self._deadline:
+            self._watch_until(self._deadline)
+        else:
+            self._wake()
+
+
+class TcpListen:
+    """The analyzer connects to us; each connection is a wire of its own. Port 0 takes any free one: see `address`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self.address = ""
+
+    async def run(self, handle: Handle, tell: Tell) -> None:
+        """Accept until cancelled. OSError when the port cannot be had: the supervisor tries again."""
+        loop = asyncio.get_running_loop()
+        tasks: set[asyncio.Task[None]] = set()
+
+        def accepted() -> Wire:
+            return _Accepted(handle, tasks)
+
+        server = await loop.create_server(accepted, self._host or None, self._port, backlog=512, reuse_address=True)
+        self.address = _address(server.sockets[0].getsockname())
+        tell("listening", self.address)
+        try:
+            await loop.create_future()
+        finally:
+            server.close()
+            await _cancelled(tasks)
+
+
+class _Accepted(Wire):
+    """A wire that starts its own task when it is connected."""
+
+    def __init__(self, handle: Handle, tasks: set[asyncio.Task[None]]) -> None:
+        super().__init__()
+        self._handle, self._tasks = handle, tasks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        task = self._loop.create_task(_handled(self._handle, self))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Dial:
+    """We connect, and again after each end, with growing pauses while nobody answers."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Wire]], name: str) -> None:
+        self._connect, self._name = connect, name
+
+    async def run(self, handle: Handle, tell: Tell) -> None:
+        """Until cancelled."""
+        pauses = Backoff()
+        while True:
+            try:
+                wire = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT)
+            except (OSError, TimeoutError) as wrong:
+                tell("down", f"{self._name} cannot be reached: {_reason(wrong)}")
+            else:
+                pauses.reset()
+                await _handled(handle, wire)
+            await asyncio.sleep(pauses.next())
+
+
+class Backoff:
+    """Pauses in seconds: doubled each time up to the longest, each shortened by chance, so that lines do not march."""
+
+    def __init__(self, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> None:
+        self._first, self._longest = first, longest
+        self._pause = first
+
+    def next(self) -> float:
+        """The next pause."""
+        pause, self._pause = self._pause, min(self._pause * 2, self._longest)
+        return pause * random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """It went well."""
+        self._pause = self._first
+
+
+def line(url: str) -> Line:
+    """The line a URL of config/analyzers.toml names. ValueError when it names none."""
+    parts = urlsplit(url)
+    if parts.scheme == "tcp-listen":
+        return TcpListen(parts.hostname or "", parts.port or 0)
+    if parts.scheme == "tcp" and parts.hostname and parts.port:
+        return Dial(_tcp(parts.hostname, parts.port), parts.netloc)
+    if parts.scheme in ("serial", "rfc2217", "socket"):
+        from middleware.serial_wire import opener  # pyserial is loaded only where a line is serial
+
+        return Dial(opener(url), url.partition("?")[0])
+    raise ValueError(f"{url!r} is no line: tcp-listen://HOST:PORT, tcp://HOST:PORT, serial:PATH?baud=9600, rfc2217://…")
+
+
+def _tcp(host: str, port: int) -> Callable[[], Awaitable[Wire]]:
+    async def connect() -> Wire:
+        _, wire = await asyncio.get_running_loop().create_connection(Wire, host, port)
+        return wire
+
+    return connect
+
+
+async def _handled(handle: Handle, wire: Wire) -> None:
+    try:
+        await handle(wire)
+    finally:
+        wire.close()
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    waiting = list(tasks)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _reason(wrong: BaseException) -> str:
+    if isinstance(wrong, TimeoutError):
+        return "no answer"
+    return getattr(wrong, "strerror", None) or str(wrong) or type(wrong).__name__
+
+
+def _address(name: object) -> str:
+    if isinstance(name, tuple) and len(name) >= 2:
+        return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
+    return str(name or "")
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    """A cable pulled on an idle line is noticed within two minutes."""
+    if sock is None:
+        return
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+            if hasattr(socket, option):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
