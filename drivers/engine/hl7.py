@@ -80,13 +80,14 @@ def _walk(segments: list[Segment], use: Reader) -> _Met:
     met = _Met()
     above: dict[str, list[str]] = {}
     sample_id: str | None = None
+    control = False
     row: Row | None = None
     for segment in segments:
         kind, fields = segment.type, segment.fields
         if kind == "OBX":
-            row = Row(fields, above, sample_id)
+            row = Row(fields, above, sample_id, [])
             met.rows.append(row)
-            met.controls.add(use.is_control(above, sample_id))
+            met.controls.add(control)
         elif kind == "NTE":
             if row is not None:
                 row.comments.append(fields[3] if len(fields) > 3 else "")
@@ -94,6 +95,7 @@ def _walk(segments: list[Segment], use: Reader) -> _Met:
             row = None
             above = {name: above[name] for name in above if name not in _ENDS[kind]} | {kind: fields}
             sample_id = use.sample_id(above)
+            control = use.is_control(above, sample_id)
             _query(met, use.form, segment)
     return met
 

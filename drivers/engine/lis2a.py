@@ -68,9 +68,12 @@ def _walk(records: list[Record], use: Reader) -> _Met:
     sample_id: str | None = None
     row: Row | None = None
     for record in records:
-        kind, fields = record.type, record.fields
+        fields = record.fields
+        kind = fields[0]
+        if kind not in lis2a.RECORD_TYPES:
+            kind = record.type
         if kind == "R":
-            row = Row(fields, above, sample_id)
+            row = Row(fields, above, sample_id, [])
             met.rows.append(row)
         elif kind == "C":
             if row is not None:

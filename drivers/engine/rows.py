@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from drivers.engine.form import Form, Said
-from drivers.engine.words import Kind, Observation
+from drivers.engine.words import Kind, Observation, TestCode
 from drivers.wire.fields import Place, part, place
 
 Fields = list[str]
@@ -35,14 +35,13 @@ class Dialect(NamedTuple):
     row: str
 
 
-@dataclass(slots=True)
-class Row:
+class Row(NamedTuple):
     """One row as it was met: its fields, what stood above it, the comments that followed it."""
 
     fields: Fields
     above: Above
     sample_id: str | None
-    comments: list[str] = field(default_factory=list)
+    comments: list[str]
 
 
 def getter(where: Place, dialect: Dialect) -> Get:
@@ -76,8 +75,12 @@ class Reader:
     def __init__(self, form: Form, dialect: Dialect) -> None:
         self.form = form
         self.dialect = dialect
-        self.code = self._one(form.code)
-        self.code_name = self._one(form.code_name)
+        self._code_at = place(form.code.partition(".")[2]).field - dialect.first
+        if form.code_name and place(form.code_name.partition(".")[2]).field - dialect.first != self._code_at:
+            raise ValueError(f"{form.name}: code and code_name stand in one field")
+        # an analyzer's codes and flags are few and come in every message: read once, remembered
+        self._named = lru_cache(maxsize=1024)(self._read_code)
+        self._flags = lru_cache(maxsize=1024)(self._read_flags)
         self.coded = self._one(form.coded)
         self.unit = self._one(form.unit)
         self.flag = self._one(form.flag)
@@ -105,10 +108,10 @@ class Reader:
         address = addresses if isinstance(addresses, str) else addresses[0]
         return getter(Place(place(address.partition(".")[2]).field), self.dialect)
 
-    def find(self, spot: tuple[str, Get], above: Above, fields: Fields | None = None) -> str | None:
-        """The text at an address: in the row itself, or in the record of that type above it."""
+    def find(self, spot: tuple[str, Get], above: Above) -> str | None:
+        """The text at an address in the record of that type above the rows."""
         record, get = spot
-        source = fields if record == self.dialect.row else above.get(record)
+        source = above.get(record)
         return None if source is None else get(source)
 
     def plain(self, sent: str | None) -> str | None:
@@ -135,36 +138,46 @@ class Reader:
 
     def observation(self, row: Row, ordinal: int) -> Observation:
         """One row said in our words."""
-        fields, plain, form = row.fields, self.plain, self.form
-        code, name = self._code(fields), plain(self.code_name(fields))
-        value = self._value(fields)
-        raw, flags = self.raw(fields), self._flags(fields)
-        known = form.tests.get(code or "")
-        said = "" if self.dialect.first else fields[2] if len(fields) > 2 else ""
-        kind = known.kind if known else form.unlisted(Said(code or "", name or "", value or "", flags, said))
+        fields, _, sample_id, comments = row
+        code, name, known = self._named(fields[self._code_at] if self._code_at < len(fields) else "")
+        value, raw, flags = self._value(fields), self.raw(fields), self._flags(self.flag(fields) or "")
         return Observation(
-            sample_id=row.sample_id,
-            code=code,
-            name=name,
-            value=value,
-            raw=raw,
-            unit=plain(self.unit(fields)),
-            flags=flags,
-            range=plain(self.range(fields)),
-            status=plain(self.status(fields)),
-            comments=tuple(row.comments),
-            masked=self._is_masked(value),
-            observed_at=self._time(row),
-            kind=kind,
-            ordinal=ordinal,
-            coded=self.coded(fields) if form.coded and self.dialect.component in (raw or "") else None,
+            sample_id,
+            code,
+            name,
+            value,
+            raw,
+            self.plain(self.unit(fields)),
+            flags,
+            self.plain(self.range(fields)),
+            self.plain(self.status(fields)),
+            None,  # aspect: none of these families tells several aspects of one test apart
+            tuple(comments),
+            bool(value) and self._is_masked(value or ""),
+            self._time(row),
+            known.kind if known else self._unlisted(fields, Said(code or "", name or "", value or "", flags, "")),
+            ordinal,
+            self.coded(fields) if self.form.coded and self.dialect.component in (raw or "") else None,
         )
 
-    def _code(self, fields: Fields) -> str | None:
-        sent = self.plain(self.code(fields))
-        if sent and self.form.code_until:
-            sent = sent.partition(self.form.code_until)[0]
-        return (sent or "").strip() or None
+    def _unlisted(self, fields: Fields, said: Said) -> Kind:
+        return self.form.unlisted(said if self.dialect.first else said._replace(type="".join(fields[2:3])))
+
+    def _read_code(self, sent: str) -> tuple[str | None, str | None, TestCode | None]:
+        """The code and name in the text of the code's field, and what the form knows of the code."""
+        dialect, form = self.dialect, self.form
+        found = []
+        for address in (form.code, form.code_name):
+            where = place(address.partition(".")[2]) if address else None
+            text = part(sent, where, dialect.repeat, dialect.component, dialect.sub) if where else None
+            found.append(self.plain(text))
+        code = (found[0] or "").partition(form.code_until)[0] if form.code_until else found[0] or ""
+        code = code.strip()
+        return code or None, found[1], form.tests.get(code)
+
+    def _read_flags(self, sent: str) -> tuple[str, ...]:
+        repeats = sent.split(self.dialect.repeat) if self.dialect.repeat else [sent]
+        return tuple([self.plain(flag) or "" for flag in repeats]) if sent else ()
 
     def _value(self, fields: Fields) -> str | None:
         for get in self.values:
@@ -173,20 +186,13 @@ class Reader:
                 return found.strip()
         return None
 
-    def _is_masked(self, value: str | None) -> bool:
-        return value is not None and not value[:1].isdigit() and self.masked.fullmatch(value) is not None
-
-    def _flags(self, fields: Fields) -> tuple[str, ...]:
-        sent = self.flag(fields)
-        if not sent:
-            return ()
-        if self.dialect.repeat in sent:
-            return tuple(self.plain(flag) or "" for flag in sent.split(self.dialect.repeat))
-        return (self.plain(sent) or "",)
+    def _is_masked(self, value: str) -> bool:
+        return value[0] not in "0123456789" and self.masked.fullmatch(value) is not None
 
     def _time(self, row: Row) -> str | None:
-        for spot in self.times:
-            found = self.find(spot, row.above, row.fields)
+        for record, get in self.times:
+            source = row.fields if record == self.dialect.row else row.above.get(record)
+            found = get(source) if source is not None else None
             if found:
                 return found if found.strip("0 ") else None
         return None
