@@ -62,7 +62,7 @@ class SocketLine:
         self._socket.settimeout(seconds)
         try:
             data = self._socket.recv(4096)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # the latter when asked not to wait at all
             return b""
         except OSError as error:
             raise ConnectionError(str(error)) from error
