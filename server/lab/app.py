@@ -19,7 +19,7 @@ from middleware.lab import Lab
 from middleware.model import NotAllowed, Refused
 from server.lab import auth, live, trouble, watch
 from server.lab.front import Counts, Front
-from server.lab.pages import home
+from server.lab.pages import home, sample, worklist
 from server.lab.refusals import Refusals
 from server.lab.session import Sessions
 from server.lab.show import environment
@@ -34,6 +34,8 @@ def routers() -> tuple[APIRouter, ...]:
     return (
         auth.router,
         home.router,
+        worklist.router,
+        sample.router,
         live.router,
     )
 
@@ -46,7 +48,7 @@ def create_app(lab: Lab) -> FastAPI:
     app.state.strings = Strings.load(lab.settings.config)
     app.state.refusals = Refusals.of(app.state.strings)
     app.state.sessions = Sessions(lab.settings.secret, timedelta(minutes=lab.settings.web.session_minutes))
-    app.state.templates = environment(lab.settings.lab.timezone, _versions())
+    app.state.templates = environment(lab.settings.lab.timezone, _versions(), app.state.strings.has)
     for router in routers():
         app.include_router(router, dependencies=[Depends(guard)], include_in_schema=False)
     app.include_router(watch.router(lab, counts), include_in_schema=False)

@@ -6,7 +6,7 @@ context, so one Jinja environment serves both languages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -63,13 +63,14 @@ def titles(settings: Settings) -> dict[str, str]:
     return {a.name: a.title for a in settings.analyzers}
 
 
-def environment(zone: ZoneInfo, static: Mapping[str, str]) -> Environment:
+def environment(zone: ZoneInfo, static: Mapping[str, str], has_word: Callable[[str], bool]) -> Environment:
     """The Jinja environment of one app: autoescape on, strict undefined, our filters."""
     env = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     env.globals["zone"] = zone
+    env.globals["has_word"] = has_word
     env.globals["static"] = lambda name: f"/static/{name}?v={static[name]}"
     env.filters.update(
         when=when, day=day, clock=clock, ago=ago, age=age, tube=tube, both=both, interval=interval, kind=kind_of_flag

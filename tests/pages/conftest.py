@@ -47,7 +47,7 @@ from middleware.settings import (
     Settings,
     WebSettings,
 )
-from middleware.store import put, table
+from middleware.store import next_serial, put, table
 from server.lab.app import create_app
 from server.lab.session import COOKIE, Session
 
@@ -252,9 +252,10 @@ class World:
 
     def _sample(self, conn: Any, order_id: int, state: str) -> int:
         now = self.lab.now()
+        day = now.astimezone(self.lab.settings.lab.timezone).date()
         came = now if state == "received" else None
         return put(
-            conn, Sample, sample_id=make(107, now.date(), self.serial), year=now.year, order_id=order_id,
+            conn, Sample, sample_id=make(107, day, next_serial(conn, day, "sample")), year=day.year, order_id=order_id,
             specimen="EDTA whole blood", container="E", timing="", state=state, registered_at=now,
             collected_at=now if state in ("collected", "received") else None, collected_by="", received_at=came,
             received_by="", rejected_at=None, rejected_by="", reject_reason="", replaced_by_id=None,
