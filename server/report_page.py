@@ -89,30 +89,31 @@ def _panel(panel: Panel, sheet: Sheet) -> Markup:
 
 
 def _row(row: Row, sheet: Sheet) -> Markup:
-    kind = ("lm-ab" if row.abnormal else "lm-ok") + (" lm-crit" if row.critical else "")
-    name = Markup('<th scope="row" role="rowheader">{}{}{}</th>').format(
-        row.name, _text("span", "lm-hi", row.beside, "hi"), _text("small", "lm-small", row.small)
+    kind = Markup(' class="lm-ab lm-crit"') if row.critical else Markup(' class="lm-ab"') if row.abnormal else EMPTY
+    name = Markup('<th scope="row" role="rowheader">{} {}{}</th>').format(
+        row.name, _bare("i", row.beside, Markup(' lang="hi"')), _bare("small", row.small)
     )
     if row.said:
-        cells = Markup('<td class="lm-said" colspan="4" role="cell">{}</td>').format(row.said)
+        cells = Markup('<td class="lm-s" colspan="4" role="cell">{}</td>').format(row.said)
     else:
         cells = _cells(row, sheet)
-    return Markup('<tr role="row" class="{}">{}{}</tr>').format(kind, name, cells)
+    return Markup('<tr role="row"{}>{}{}</tr>').format(kind, name, cells)
+
+
+def _bare(tag: str, text: str, attribute: Markup = EMPTY) -> Markup:
+    """An element that repeats on every row: no class, so that sixty rows stay small."""
+    return Markup("<{}{}>{}</{}>").format(Markup(tag), attribute, text, Markup(tag)) if text else EMPTY
 
 
 def _cells(row: Row, sheet: Sheet) -> Markup:
+    """Value, flag, unit, interval; the classes are one letter because they stand sixty times."""
     word = Markup("<b>{}</b> {}").format(row.flag, row.word) if row.flag else row.word
+    label = Markup(' data-l="{}"').format(sheet.head[4]) if row.interval else EMPTY
     return Markup(
-        '<td class="lm-val" role="cell">{}{}{}</td><td class="lm-flag" role="cell">{}</td>'
-        '<td class="lm-unit" role="cell">{}</td><td class="lm-int" role="cell" data-l="{}">{}</td>'
+        '<td class="lm-v" role="cell">{}{}{}</td><td class="lm-f" role="cell">{}</td>'
+        '<td class="lm-u" role="cell">{}</td><td class="lm-r" role="cell"{}>{}</td>'
     ).format(
-        row.value,
-        _text("small", "lm-small", row.value_small),
-        _text("small", "lm-change", row.change),
-        word,
-        row.unit,
-        sheet.head[4] if row.interval else "",
-        row.interval,
+        row.value, _bare("small", row.value_small), _bare("strong", row.change), word, row.unit, label, row.interval
     )
 
 
@@ -141,7 +142,7 @@ Mangal,sans-serif;color:#111;background:#fff;overflow-wrap:anywhere}
 .lm-report h2{font-size:1.1rem;margin:.5rem 0 0}
 .lm-report h3{font-size:1rem;margin:0 0 .25rem}
 .lm-report p{margin:.2rem 0}
-.lm-report .lm-small{font-size:.85rem;color:#4a4f55;font-weight:400}
+.lm-report .lm-small,.lm-tests small{font-size:.85rem;color:#4a4f55;font-weight:400}
 .lm-report .lm-hi{font-weight:400}
 .lm-report header{border-bottom:2px solid #16324f;padding-bottom:.5rem;margin-bottom:.75rem}
 .lm-urgent{border:3px solid #8c1113;background:#fdecec;padding:.6rem .75rem;font-weight:700;font-size:1.1rem}
@@ -163,18 +164,18 @@ padding:.6rem .75rem;background:#eef3f7}
 .lm-tests tbody tr{display:grid;grid-template-columns:auto auto minmax(42%,1fr);gap:0 .5rem;align-items:baseline;
 padding:.6rem;border-bottom:1px solid #c3cdd6}
 .lm-tests th[scope=row]{grid-column:1/-1;text-align:left;font-weight:600}
-.lm-tests th .lm-hi{margin-left:.4rem;color:#33383d}
-.lm-tests th .lm-small,.lm-val .lm-small,.lm-change{display:block}
-.lm-val{order:1;font-size:1.2rem}
-.lm-unit{order:2}
-.lm-flag{order:3;text-align:right}
-.lm-int{order:4;grid-column:1/-1;font-size:.95rem}
-.lm-int[data-l]:not([data-l=""])::before{content:attr(data-l) ": ";color:#4a4f55}
-.lm-change{font-size:.85rem;font-weight:700}
-.lm-said{grid-column:1/-1;font-style:italic}
-.lm-ab .lm-val,.lm-ab .lm-flag{font-weight:700}
-.lm-ab .lm-flag b{border:2px solid #111;border-radius:3px;padding:0 .3rem}
-.lm-crit .lm-flag b{background:#111;color:#fff}
+.lm-tests th i{font-weight:400;font-style:normal;color:#33383d}
+.lm-tests th small,.lm-v small,.lm-v strong{display:block}
+.lm-v{order:1;font-size:1.2rem}
+.lm-u{order:2}
+.lm-f{order:3;text-align:right}
+.lm-r{order:4;grid-column:1/-1;font-size:.95rem}
+.lm-r[data-l]::before{content:attr(data-l) ": ";color:#4a4f55}
+.lm-v strong{font-size:.85rem}
+.lm-s{grid-column:1/-1;font-style:italic}
+.lm-ab .lm-v,.lm-ab .lm-f{font-weight:700}
+.lm-ab .lm-f b{border:2px solid #111;border-radius:3px;padding:0 .3rem}
+.lm-crit .lm-f b{background:#111;color:#fff}
 .lm-crit{box-shadow:inset 6px 0 #8c1113}
 .lm-comments,.lm-signed,.lm-samples{margin:1rem 0}
 .lm-samples ul{list-style:none;margin:0;padding:0}
@@ -191,7 +192,7 @@ padding:.6rem;border-bottom:1px solid #c3cdd6}
 .lm-tests tbody tr,.lm-tests thead tr{display:table-row}
 .lm-tests th,.lm-tests td{display:table-cell;text-align:left;padding:.35rem .6rem;border-bottom:1px solid #c3cdd6}
 .lm-tests thead th:first-child{width:36%}
-.lm-int::before{content:none!important}
+.lm-r::before{content:none!important}
 .lm-samples li{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem}
 }
 @media print{.lm-report{font-size:10pt;max-width:none}.lm-tests tr{break-inside:avoid}}
