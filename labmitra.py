@@ -9,11 +9,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simulators.cli import app as simulate_app
+
+if TYPE_CHECKING:
+    from middleware.settings import Settings
 
 app = typer.Typer(
     help="Lab Mitra: from analyzer bytes to the patient's phone.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -54,12 +57,11 @@ def decode(
 @app.command()
 def check(config: Config = HERE) -> None:
     """Name every mistake in the configuration: file, key, reason, what to write instead."""
-    from middleware.check import report_text
-    from middleware.settings import problems
+    from middleware.check import check as find
+    from middleware.check import report
 
-    found = problems(config, os.environ)
-    typer.echo(report_text(found, config))
-    raise typer.Exit(1 if found else 0)
+    typer.echo(report(config, os.environ))
+    raise typer.Exit(1 if find(config, os.environ) else 0)
 
 
 @app.command()
@@ -151,15 +153,15 @@ def user_add(
     typer.echo(f"{username} may log in and will be asked for a new password")
 
 
-def _settings(config: Path):  # type: ignore[no-untyped-def]
+def _settings(config: Path) -> Settings:
     """The settings, or every mistake in words and exit 2."""
-    from middleware.check import report_text
+    from middleware.check import table
     from middleware.settings import ConfigError, load
 
     try:
         return load(config, os.environ)
     except ConfigError as error:
-        raise _fail(report_text(error.problems, config)) from error
+        raise _fail(table(error.problems)) from error
 
 
 def main() -> None:
