@@ -38,7 +38,6 @@ LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket")
 DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql")
 ALWAYS_ON = ("identity", "absurd", "critical", "never_list", "unproven_driver")
 RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "correction", "second_result")
-SOON = ("sysmex_xn", "erba_xl", "mindray_bc", "roche_cobas_e411")  # until these files are in drivers/
 GRADES = ("manual", "capture", "field")
 
 
@@ -269,7 +268,7 @@ def _analyzer(reading: Reading, table: Table) -> AnalyzerSettings:
     name = table.text("name", None, r"[a-z0-9_-]{1,40}", "small letters, digits, - and _")
     settings = AnalyzerSettings(
         name=name,
-        driver=table.one_of("driver", {*forms.driver_names(), *SOON}, None),
+        driver=table.one_of("driver", forms.driver_names(), None),
         title=table.text("title") or name,
         line=line,
         enabled=table.flag("enabled", True),

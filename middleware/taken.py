@@ -12,7 +12,7 @@ from decimal import Decimal
 from drivers.driver import Observation, TestCode
 from middleware.model import CatalogueTest, Reason
 from middleware.sentences import BLOCK, HOLD, reason
-from middleware.values import Limits, factor, flag, number, rounded
+from middleware.values import Limits, converted, factor, flag, number
 
 LONGEST = 400  # of the verbatim text that is kept with the result; the message keeps all of it
 
@@ -50,7 +50,7 @@ def _numeric(row: Observation, test: CatalogueTest, meaning: TestCode | None, li
     times = factor(test, meaning, row.unit)
     if times is None:
         return _nothing(row, test, "unit_unknown" if (row.unit or "").strip() else "unit_missing", BLOCK)
-    value = rounded(found.value * times, test.decimals, found.comparator)
+    value = converted(found, times, test.decimals)
     return Taken(
         value=value,
         comparator=found.comparator,

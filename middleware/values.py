@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from drivers.driver import TestCode
 from middleware.catalogue import unit_key
@@ -42,7 +42,7 @@ def number(text: str, decimals: int = 0) -> Number | None:
     if not whole + fraction or len(whole) + len(fraction) > _LONGEST:
         return None
     doubtful = mark == "," and len(fraction) == 3 and decimals != 3
-    return Number(Decimal(f"{sign}{whole or 0}.{fraction or 0}"), comparator, doubtful)
+    return Number(Decimal(f"{sign}{whole or 0}{'.' if fraction else ''}{fraction}"), comparator, doubtful)
 
 
 def factor(test: CatalogueTest, meaning: TestCode | None, unit: str | None) -> Decimal | None:
@@ -57,13 +57,17 @@ def factor(test: CatalogueTest, meaning: TestCode | None, unit: str | None) -> D
     return test.units.get(unit_key(sent))
 
 
-def rounded(value: Decimal, decimals: int, comparator: str = "") -> Decimal:
-    """The value as it is printed, half up. A limit (`<0.003`) gets zeros but never loses a digit: `<0.00` would lie."""
-    step = Decimal(1).scaleb(-decimals)
-    exponent = value.as_tuple().exponent
-    if comparator and isinstance(exponent, int) and -exponent > decimals:
-        return value
-    return value.quantize(step, rounding=ROUND_HALF_UP)
+def converted(found: Number, times: Decimal, decimals: int) -> Decimal:
+    """The value in the catalogue's unit as it is printed: half up to the test's decimals.
+
+    A bound (`<0.003`) stays as it was sent; when its unit is converted it is rounded outwards, so that it stays true.
+    """
+    if not found.comparator:
+        return (found.value * times).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    if times == 1:
+        return found.value
+    outwards = ROUND_CEILING if found.comparator.startswith("<") else ROUND_FLOOR
+    return (found.value * times).quantize(Decimal(1).scaleb(-decimals), rounding=outwards)
 
 
 @dataclass(frozen=True, slots=True)
