@@ -73,6 +73,7 @@ def test_7_4_1_6_a_m_seventy_tests_carry_patient_and_number_on_every_page() -> N
             assert said in page, (number, said)
         assert ("Test Result Status Unit Normal range" in page) == ("LOINC" in page)
     assert [n for n in range(70) if " ".join(pages).count(f"Test number {n} ") != 1] == []
+    assert [page.count("Test number") - page.count("Cyanide-free") for page in pages] == [0] * len(pages)  # none is cut
     assert ["End of report" in page for page in pages] == [False] * (len(pages) - 1) + [True]
 
 
@@ -202,6 +203,12 @@ def test_a_template_cannot_read_outside_its_folder(tmp_path: Path, monkeypatch: 
 
 
 # ---- bytes ------------------------------------------------------------------------------------------------------
+
+
+def test_a_comment_longer_than_a_page_is_printed_whole() -> None:
+    words = [f"word{n}" for n in range(900)]
+    found = text(printed(replace(REPORT, lines=(replace(HB, note=" ".join(words)),), comments=(" ".join(words),))))
+    assert [word for word in words if len(re.findall(rf"\b{word}\b", found)) != 2] == []
 
 
 @pytest.mark.parametrize("lang", ["en", "hi"])
