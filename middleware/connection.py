@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any
 
 from drivers.driver import Message, WireError
@@ -214,12 +215,11 @@ class AstmConnection:
 class Hl7Connection:
     """HL7 v2 over MLLP."""
 
-    def __init__(self, wire: Wire, journal: Journal, analyzer: str, hooks: Hooks) -> None:
-        """The analyzer's one connection, whoever dialled."""
-        self._wire, self._hooks, self._journal = wire, hooks, journal
+    def __init__(self, wire: Wire, journal: Journal, analyzer: str, hooks: Hooks, zone: tzinfo = UTC) -> None:
+        """`zone`: the laboratory's, for the time in our acknowledgements (some analyzers read 14 digits only)."""
+        self._wire, self._hooks, self._zone = wire, hooks, zone
         self._record = Recorder(journal, wire, analyzer, "HL7")
         self._receiver = mllp.Receiver()
-        self._count = 0
 
     async def run(self) -> None:
         """Until the other end closes."""
@@ -291,17 +291,16 @@ class Hl7Connection:
 
     def _acknowledgement(self, message: Message, outcome: str, text: str) -> list[bytes]:
         """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read."""
-        at = f"{message.received_at:%Y%m%d%H%M%S}+0000"
+        at = f"{message.received_at.astimezone(self._zone):%Y%m%d%H%M%S}"
+        own = message.id[:18]  # with a digit for each: MSH-10 holds 20 characters
         try:
             asked = hl7.parse(_header(message.body))
-            made = []
-            for code in hl7.codes(asked, outcome):
-                self._count += 1
-                own = f"{message.id}{self._count}"
-                made.append(hl7.acknowledge(asked, code, at=at, control_id=own, text=text))
+            return [
+                hl7.acknowledge(asked, code, at=at, control_id=f"{own}{number}", text=text)
+                for number, code in enumerate(hl7.codes(asked, outcome))
+            ]
         except WireError:
             return []
-        return made
 
 
 def _asks(body: bytes) -> bool:

@@ -147,5 +147,7 @@ def _message(row: Any) -> Message:
 
 def _chunks(row: Any) -> list[Chunk]:
     at, data, note, said, said_at = row
+    if not data and said:
+        return [Chunk(moment(said_at or at), "out", said, note)]
     found = [Chunk(moment(said_at or at), "out", said, "")] if said else []
     return [*found, Chunk(moment(at), "in", data, note)] if data or note else found

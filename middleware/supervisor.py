@@ -11,7 +11,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 
 from drivers.driver import DecodeError, Driver, Message, MessageType, WireError, load_driver
@@ -61,7 +61,9 @@ async def run_lines(
 
     `on_message` and `on_state` are called on the event loop and must be quick; a message is committed by then.
     """
-    lines = [_Line(analyzer, journal, on_message, on_state, now) for analyzer in settings.analyzers if analyzer.enabled]
+    zone = settings.lab.timezone
+    enabled = [analyzer for analyzer in settings.analyzers if analyzer.enabled]
+    lines = [_Line(analyzer, zone, journal, on_message, on_state, now) for analyzer in enabled]
     tasks = [asyncio.create_task(line.run(), name=line.name) for line in lines]
     tasks += [asyncio.create_task(line.tick()) for line in lines]
     try:
@@ -78,13 +80,14 @@ class _Line:
     def __init__(
         self,
         analyzer: AnalyzerSettings,
+        zone: tzinfo,
         journal: Journal,
         on_message: OnMessage,
         on_state: OnState,
         now: Callable[[], datetime],
     ) -> None:
         self.name = analyzer.name
-        self._analyzer, self._journal, self._now = analyzer, journal, now
+        self._analyzer, self._zone, self._journal, self._now = analyzer, zone, journal, now
         self._on_message, self._on_state = on_message, on_state
         self._state = LineState(analyzer.name, since=now())
         self._published: LineState | None = None
@@ -114,7 +117,7 @@ class _Line:
         hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver))
         try:
             if driver.speaks == "HL7":
-                await Hl7Connection(wire, self._journal, self.name, hooks).run()
+                await Hl7Connection(wire, self._journal, self.name, hooks, self._zone).run()
             else:
                 dialect = Dialect(driver.free_numbering, driver.frame_size, driver.one_record_a_frame)
                 await AstmConnection(wire, self._journal, self.name, hooks, dialect).run()
