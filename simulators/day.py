@@ -208,7 +208,7 @@ def _second(day: Day, analyzer: Analyzer, rng: Random) -> Iterator[Task]:
 def _amended(rng: Random, analyzer: Analyzer, sample: DaySample, at: datetime) -> Task:
     """One test of a sample that was reported before, with another value."""
     test = menu_of(analyzer, sample)[0]
-    low, high = values.interval(sample, test)
+    low, high = values.window(sample, test)
     value = values.printed(low + (high - low) * rng.randint(80, 95) / 100, values.decimals_of(test))
     return Task(Note.AMENDED, sample.sample_id, {test: value}, at, 0, sample)
 

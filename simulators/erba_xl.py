@@ -19,9 +19,13 @@ BAUD_CHUNK = 16  # a 16-byte chunk of 9600 baud 8N1 lasts 16.7 ms
 
 MENU = {
     "GLUF": Item("GLU", "mg/dl"), "GLUPP": Item("GLU", "mg/dl"), "GLUR": Item("GLU", "mg/dl"),
+    "OGTT2H": Item("GLU", "mg/dl"), "HBA1C": Item("A1C", "%"),
     "UREA": Item("UREA", "mg/dl"), "CREAT": Item("CR", "mg/dl"), "URIC": Item("UA", "mg/dl"),
     "NA": Item("Na", "mmol/l"), "K": Item("K", "mmol/l"), "CL": Item("Cl", "mmol/l"), "CA": Item("CA", "mg/dl"),
-    "PHOS": Item("PHOS", "mg/dl"), "TBIL": Item("TBIL", "mg/dl"), "DBIL": Item("DBIL", "mg/dl"),
+    "PHOS": Item("PHOS", "mg/dl"), "MG": Item("MG", "mg/dl"), "LIP": Item("LIP", "U/L"), "CK": Item("CK", "U/L"),
+    "CKMB": Item("CKMB", "U/L"), "CRP": Item("CRP", "mg/L"), "IRON": Item("IRON", "ug/dl"),
+    "TIBC": Item("TIBC", "ug/dl"),
+    "TBIL": Item("TBIL", "mg/dl"), "DBIL": Item("DBIL", "mg/dl"),
     "AST": Item("AST", "U/L"), "ALT": Item("ALT", "U/L"), "ALP": Item("ALP", "U/L"), "GGT": Item("GGT", "U/L"),
     "TP": Item("TP", "g/dl"), "ALB": Item("ALB", "g/dl"), "CHOL": Item("CHOL", "mg/dl"), "TG": Item("TG", "mg/dl"),
     "HDL": Item("HDL", "mg/dl"), "LDL": Item("LDL", "mg/dl"), "AMY": Item("AMY", "U/L"), "LDH": Item("LDH", "U/L"),
@@ -93,7 +97,7 @@ def _first_tries(task: Task, item: Item, index: int) -> Iterator[Line]:
 ANALYZER = Analyzer(
     name=NAME,
     speaks="ASTM",
-    containers="SFG",
+    containers="SFE",
     menu=MENU,
     say=say,
     stories=(

@@ -113,7 +113,7 @@ def _settings(task: Task) -> Iterator[Line]:
 
 def _measured(task: Task, test: str, value: str, status: str) -> Line:
     item = MENU[test]
-    low, high = values.interval(task.sample, test)
+    low, high = values.window(task.sample, test)
     mark = "N" if task.control else values.flag(task.sample, test, value)
     flags = "N" if mark == "N" else f"{mark}~N"
     if task.note is Note.MASKED and test in ("PLT", "MPV", "PDW", "PCT", "PLCR"):

@@ -65,6 +65,8 @@ BLOOD = frozenset(
     ["HB", "RBC", "HCT", "MCV", "MCH", "MCHC", "RDWCV", "RDWSD", "WBC", "PLT", "MPV", "PDW", "PCT", "PLCR"]
     + [cell + how for cell in ("NEUT", "LYMPH", "MONO", "EOS", "BASO") for how in "PA"]
 )
+DRAWS = 40
+CHILD_DAYS = 4380  # twelve years
 CBC = ("HB", "WBC", "PLT")  # the independent ones a story may move; the rest follows
 
 
@@ -78,30 +80,35 @@ def decimals_of(code: str) -> int:
     return USUAL[code][2]
 
 
-def interval(sample: DaySample | None, code: str) -> tuple[Decimal, Decimal]:
+Limits = tuple[Decimal | None, Decimal | None]
+
+
+def interval(sample: DaySample | None, code: str) -> Limits:
     """What is usual for this patient: the day file's own interval first, then sex and age of the tables above."""
     low, high = USUAL[code][:2]
     if sample is not None:
-        if sample.age_days < 4380:
+        given = sample.intervals.get(code, (None, None))
+        if given != (None, None):
+            return tuple(None if limit is None else Decimal(limit) for limit in given)  # type: ignore[return-value]
+        if sample.age_days < CHILD_DAYS:
             low, high = CHILDREN.get(code, (low, high))
         elif sample.sex == "F":
             low, high = WOMEN.get(code, (low, high))
-        given = sample.intervals.get(code, (None, None))
-        if given != (None, None):
-            return _closed(*given)
     return Decimal(low), Decimal(high)
 
 
-def _closed(low: str | None, high: str | None) -> tuple[Decimal, Decimal]:
-    if low is None or Decimal(low) == 0:
-        assert high is not None
-        return Decimal(high) * Decimal("0.4"), Decimal(high)
-    return Decimal(low), Decimal(high) if high is not None else Decimal(low) * Decimal("1.5")
+def window(sample: DaySample | None, code: str) -> tuple[Decimal, Decimal]:
+    """The interval with both ends, to draw from: an open or zero end is put where healthy people are."""
+    low, high = interval(sample, code)
+    if high is None:
+        low = low if low is not None else Decimal(USUAL[code][0])
+        return low, low * Decimal("1.5")
+    return low or high * Decimal("0.4"), high
 
 
 def usual(rng: Random, sample: DaySample | None, code: str, width: int = 40) -> Decimal:
     """A number in the middle `width` percent of the interval."""
-    low, high = interval(sample, code)
+    low, high = window(sample, code)
     part = Decimal(50 - width // 2 + rng.randint(0, width)) / 100
     return low + (high - low) * part
 
@@ -110,11 +117,29 @@ def flag(sample: DaySample | None, code: str, value: str) -> str:
     """N, H or L against the interval; the analyzer's own claim."""
     low, high = interval(sample, code)
     number = Decimal(value)
-    return "L" if number < low else "H" if number > high else "N"
+    if low is not None and number < low:
+        return "L"
+    return "H" if high is not None and number > high else "N"
 
 
 def blood_count(rng: Random, sample: DaySample | None, fixed: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """A whole blood count whose indices agree with each other; `fixed` says what is already decided."""
+    """A whole blood count whose indices agree with each other; `fixed` says what is already decided.
+
+    Of many draws the first that lies inside all intervals is taken, or the one that leaves the fewest.
+    """
+
+    def outside(count: Mapping[str, Decimal]) -> int:
+        return sum(flag(sample, code, printed(value, decimals_of(code))) != "N" for code, value in count.items())
+
+    best = _one_count(rng, sample, fixed)
+    for _ in range(DRAWS):
+        if not outside(best):
+            break
+        best = min(best, _one_count(rng, sample, fixed), key=outside)
+    return best
+
+
+def _one_count(rng: Random, sample: DaySample | None, fixed: Mapping[str, Decimal]) -> dict[str, Decimal]:
     base = {code: fixed.get(code, usual(rng, sample, code, 30)) for code in ("HB", "MCV", "MCHC", "WBC", "PLT")}
     hct = base["HB"] / base["MCHC"] * 100
     rbc = hct * 10 / base["MCV"]
@@ -148,7 +173,7 @@ def _moved(rng: Random, sample: DaySample, tests: list[str], note: Note, nth: in
 def _abnormal(rng: Random, sample: DaySample, tests: list[str]) -> dict[str, Decimal]:
     moved = {}
     for test in sorted(rng.sample(tests, min(2, len(tests)))):
-        low, high = interval(sample, test)
+        low, high = window(sample, test)
         moved[test] = low * Decimal("0.82") if test in ("HB", "ALB", "VITD", "B12") else high * Decimal("1.22")
     return moved | ({"MCV": Decimal("71.5")} if "HB" in moved else {})
 

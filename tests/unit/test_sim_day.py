@@ -145,6 +145,28 @@ def test_normal_values_are_inside_the_intervals_of_the_day_file() -> None:
     assert step.note is Note.CRITICAL  # the only tube gets the most wanted story
 
 
+def test_open_and_zero_ends_of_an_interval_flag_nobody() -> None:
+    open_ended = {"BASOP": ("0.0", "2.0"), "HDL": ("40", None), "CHOL": (None, "199")}
+    sample = DaySample("107632600424", "S", ("BASOP", "HDL", "CHOL"), intervals=open_ended)
+    said = [values.flag(sample, test, value) for test, value in (("BASOP", "0.2"), ("HDL", "90"), ("CHOL", "60"))]
+    assert said == ["N", "N", "N"]
+    assert [values.flag(sample, "HDL", "39"), values.flag(sample, "CHOL", "200")] == ["L", "H"]
+    assert values.window(sample, "CHOL") == (Decimal("79.6"), Decimal("199"))
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_normal_samples_are_inside_their_intervals(name: str) -> None:
+    samples = {sample.sample_id: sample for sample in DAY.samples}
+    of_code = {
+        item.code: test for test, item in ANALYZERS[name].menu.items() if test not in ("GLUF", "GLUPP", "OGTT2H")
+    }
+    for step in PLANS[name]:
+        for row in step.said.rows if step.note is Note.NORMAL else ():
+            test = of_code.get(row.code)
+            if test in values.USUAL and test not in samples[row.sample_id].previous:
+                assert values.flag(samples[row.sample_id], test, row.value) == "N", (test, row.value)
+
+
 def test_the_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "day.json"
     first = {"sample_id": "107632600424", "container": "E", "tests": ["HB", "PLT"], "sex": "F", "age_days": 12000}
