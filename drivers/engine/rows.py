@@ -83,11 +83,12 @@ class Reader:
         self._flags = lru_cache(maxsize=1024)(self._read_flags)
         self.coded = self._one(form.coded)
         self.unit = self._one(form.unit)
+        self.whole_unit = self._whole(form.unit)
         self.flag = self._one(form.flag)
         self.range = self._one(form.range)
         self.status = self._one(form.status)
         self.values = [get for _, get in self._many(form.value)]
-        self.raw = self._raw(form.value)
+        self.raw = self._whole(form.value)
         self.times = self._many(form.observed_at)
         self.ids = self._many(form.sample_id)
         self.marks = [(self._many(address)[0], value) for address, value in form.control]
@@ -104,9 +105,10 @@ class Reader:
     def _one(self, address: str) -> Get:
         return self._many(address)[0][1] if address else lambda _fields: None
 
-    def _raw(self, addresses: str | tuple[str, ...]) -> Get:
+    def _whole(self, addresses: str | tuple[str, ...]) -> Get:
+        """The whole field that the (first) address lies in."""
         address = addresses if isinstance(addresses, str) else addresses[0]
-        return getter(Place(place(address.partition(".")[2]).field), self.dialect)
+        return self._one(".".join(address.split(".")[:2]))
 
     def find(self, spot: tuple[str, Get], above: Above) -> str | None:
         """The text at an address in the record of that type above the rows."""
@@ -147,7 +149,7 @@ class Reader:
             name,
             value,
             raw,
-            self.plain(self.unit(fields)),
+            self._read_unit(fields),
             flags,
             self.plain(self.range(fields)),
             self.plain(self.status(fields)),
@@ -174,6 +176,12 @@ class Reader:
         code = (found[0] or "").partition(form.code_until)[0] if form.code_until else found[0] or ""
         code = code.strip()
         return code or None, found[1], form.tests.get(code)
+
+    def _read_unit(self, fields: Fields) -> str | None:
+        sent = self.unit(fields)
+        if sent == "10":  # `10^9/L` whose ^ the analyzer did not escape: the whole field is the unit
+            sent = self.whole_unit(fields)
+        return self.plain(sent)
 
     def _read_flags(self, sent: str) -> tuple[str, ...]:
         repeats = sent.split(self.dialect.repeat) if self.dialect.repeat else [sent]
