@@ -105,6 +105,7 @@ def filed(conn: Connection, message_id: str) -> tuple[Filed, ...]:
     return tuple(Filed(**row) for row in conn.execute(query).mappings())
 
 
-def processed(conn: Connection, message_ids: list[str]) -> frozenset[str]:
-    """Which of these messages have a row: the others still wait for the pipeline."""
-    return frozenset(conn.execute(select(MESSAGE.c.id).where(MESSAGE.c.id.in_(message_ids))).scalars())
+def by_id(conn: Connection, message_ids: list[str]) -> dict[str, Recent]:
+    """The rows of these messages; one that is missing still waits for the pipeline."""
+    query = select(*(MESSAGE.c[n] for n in Recent.__slots__)).where(MESSAGE.c.id.in_(message_ids))
+    return {row["id"]: Recent(**row) for row in conn.execute(query).mappings()}

@@ -19,7 +19,20 @@ from middleware.lab import Lab
 from middleware.model import NotAllowed, Refused
 from server.lab import auth, live, trouble, watch
 from server.lab.front import Counts, Front
-from server.lab.pages import home, sample, worklist
+from server.lab.pages import (
+    analyzers,
+    enter,
+    home,
+    messages,
+    order,
+    patients,
+    qc,
+    receive,
+    register,
+    reports,
+    sample,
+    worklist,
+)
 from server.lab.refusals import Refusals
 from server.lab.session import Sessions
 from server.lab.show import environment
@@ -36,6 +49,15 @@ def routers() -> tuple[APIRouter, ...]:
         home.router,
         worklist.router,
         sample.router,
+        register.router,
+        order.router,
+        receive.router,
+        patients.router,
+        enter.router,
+        reports.router,
+        qc.router,
+        analyzers.router,
+        messages.router,
         live.router,
     )
 

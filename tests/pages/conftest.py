@@ -123,6 +123,7 @@ def make_settings(var: Path, catalogue: Any) -> Settings:
         database_url=f"sqlite:///{var / 'lab.sqlite'}", journal=var / "journal.sqlite", secret="a secret of this test",
         analyzers=analyzers, rules=RuleSettings(frozenset(), "test", {}), catalogue=catalogue.tests,
         panels=catalogue.panels, facilities=(DDU,), reports=reports,
+        panel_names=catalogue.panel_names,
     )  # fmt: skip
 
 

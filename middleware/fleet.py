@@ -1,0 +1,58 @@
+"""Turns the configured analyzers into "which analyzer measures which test here", and says what each driver is.
+
+Law: pure; the driver's form and config/analyzers.toml are all it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from drivers.driver import load_driver
+from middleware.settings import AnalyzerSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DriverFacts:
+    """What people are told of a driver: which analyzers it is for, what they speak, how far it is proven."""
+
+    title: str
+    speaks: str
+    grade: str
+
+
+def driver_facts(name: str) -> DriverFacts:
+    """The facts of one driver; KeyError when there is none of that name."""
+    driver = load_driver(name)
+    return DriverFacts(driver.title, driver.speaks, driver.grade.value)
+
+
+def tests_of(analyzer: AnalyzerSettings) -> frozenset[str]:
+    """The catalogue tests this unit may report: its own list, else all its driver and site codes map to."""
+    if analyzer.tests:
+        return analyzer.tests
+    mapped = {code.test for code in load_driver(analyzer.driver).tests.values() if code.test}
+    return frozenset(mapped | set(analyzer.codes.values()))
+
+
+def measured(settings: Settings) -> dict[str, frozenset[str]]:
+    """Every test that some enabled analyzer measures, with the names of those analyzers."""
+    found: dict[str, frozenset[str]] = {}
+    for analyzer in settings.analyzers:
+        if analyzer.enabled:
+            for test in tests_of(analyzer):
+                found[test] = found.get(test, frozenset()) | {analyzer.name}
+    return found
+
+
+def typed_by_hand(settings: Settings, connected: Collection[str]) -> frozenset[str]:
+    """Tests that are typed now: coded ones, those no analyzer measures, those whose analyzers are all down.
+
+    A coded test that an analyzer measures (urine strips) is typed too: people read strips by eye.
+    """
+    measuring = measured(settings)
+    return frozenset(
+        code
+        for code, test in settings.catalogue.items()
+        if test.coded or not measuring.get(code, frozenset()) & set(connected)
+    )

@@ -1,0 +1,207 @@
+"""The flight recorder: every message of every line, what it says, what became of it; replay after something was mended.
+
+Turns journal rows into what can be read: control characters have names, both directions stand with their times.
+Law: reads the journal, never writes it; taking the raw bytes out of the house is an audit line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from middleware import pipeline, store
+from middleware.journal import Chunk, JournalReader, StoredMessage
+from middleware.lab import Lab
+from middleware.model import Actor, Right
+from middleware.reading import Reading, read
+from middleware.settings import AnalyzerSettings
+from middleware.store import messages_view
+from middleware.store.analyzers_view import Recent
+from middleware.store.messages_view import Books, Filed
+from server.lab.web import LabDep, page, redirect, require
+
+router = APIRouter()
+
+MAY = Annotated[Actor, Depends(require(Right.MESSAGES))]
+PER_PAGE = 50
+SHOWS = ("all", "failed", "unmatched")
+# ASCII control characters by their standard names; those a line uses all day have a picture of their own.
+NAMES = (
+    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "TAB", "LF", "VT", "FF", "CR", "SO", "SI", "DLE",
+    "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US",
+)  # fmt: skip
+BREAKS = (0x0D, 0x0A)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of bytes as shown: text, or one control character by name. `ends` begins a new line after it."""
+
+    text: str
+    control: bool = False
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One piece of the conversation: who, when, what."""
+
+    at: datetime
+    direction: str
+    pieces: tuple[Piece, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message in the list; `row` is None while it waits for the pipeline."""
+
+    id: str
+    analyzer: str
+    received_at: datetime
+    size: int | None
+    incomplete: bool
+    row: Recent | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesPage:
+    """The list and its filters; `older` is the id to go on from."""
+
+    lines: tuple[Line, ...]
+    analyzers: tuple[AnalyzerSettings, ...]
+    analyzer: str
+    day: str
+    sample: str
+    show: str
+    older: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """One message: the conversation, its rows decoded anew, its books."""
+
+    id: str
+    analyzer: str
+    received_at: datetime
+    incomplete: bool
+    said: tuple[Said, ...]
+    reading: Reading
+    books: Books | None
+    filed: tuple[Filed, ...]
+
+
+@router.get("/messages")
+def show(
+    request: Request, lab: LabDep, _actor: MAY, analyzer: str = "", day: str = "", sample: str = "", show: str = "all",
+    before: str = "",
+) -> Response:  # fmt: skip
+    """The newest first; filtered by analyzer, day and sample, or only those that failed or hold unmatched rows."""
+    show = show if show in SHOWS else "all"
+    since, until = _day(lab, day)
+    digits = sample.replace("-", "").strip()[:80]
+    if show == "all":
+        lines = _from_journal(lab, analyzer, since, until, digits, before)
+    else:
+        with lab.read() as conn:
+            rows = messages_view.find(conn, analyzer, since, until, digits, show, limit=PER_PAGE)
+        lines = tuple(Line(r.id, r.analyzer, r.received_at, None, False, r) for r in rows)
+    older = lines[-1].id if show == "all" and len(lines) == PER_PAGE else ""
+    context = MessagesPage(lines, lab.settings.analyzers, analyzer, day if since else "", sample, show, older)
+    return page(request, "messages.html", context)
+
+
+@router.get("/messages/{message_id}")
+def one(request: Request, lab: LabDep, _actor: MAY, message_id: str) -> Response:
+    """One message."""
+    journal = JournalReader(lab.settings.journal)
+    message = journal.message(message_id)
+    if message is None:
+        raise HTTPException(404)
+    with lab.read() as conn:
+        books, filed = messages_view.books(conn, message_id), messages_view.filed(conn, message_id)
+    context = MessagePage(
+        id=message_id,
+        analyzer=message.analyzer,
+        received_at=message.received_at,
+        incomplete=message.incomplete,
+        said=tuple(map(_said, journal.chunks(message_id))),
+        reading=read(lab, message),
+        books=books,
+        filed=filed,
+    )
+    return page(request, "message.html", context)
+
+
+@router.get("/messages/{message_id}/raw")
+def raw(lab: LabDep, actor: MAY, message_id: str) -> Response:
+    """The bytes as the analyzer sent them; an audit line says who took them."""
+    message = JournalReader(lab.settings.journal).message(message_id)
+    if message is None:
+        raise HTTPException(404)
+    with lab.write() as conn:
+        store.audit(conn, lab.now(), actor, "download message", "message", message_id, {"bytes": len(message.body)})
+    headers = {"Content-Disposition": f'attachment; filename="{message.analyzer}-{message_id}.raw"'}
+    return Response(message.body, media_type="application/octet-stream", headers=headers)
+
+
+@router.post("/messages/{message_id}/replay")
+def replay(request: Request, lab: LabDep, actor: MAY, message_id: str) -> Response:
+    """Think anew about the message; nothing stored is altered, what now finds its sample leaves the tray."""
+    outcome = pipeline.replay(lab, actor, message_id)
+    failed = outcome.state == "failed"
+    return redirect(request, f"/messages/{message_id}", "messages.replay.failed" if failed else "messages.replayed",
+                    "bad" if failed else "good")  # fmt: skip
+
+
+def _from_journal(
+    lab: Lab, analyzer: str, since: datetime | None, until: datetime | None, text: str, before: str
+) -> tuple[Line, ...]:
+    stored: Sequence[StoredMessage] = JournalReader(lab.settings.journal).messages(
+        analyzer or None, since, until, text or None, PER_PAGE, before or None
+    )
+    with lab.read() as conn:
+        rows = messages_view.by_id(conn, [m.id for m in stored])
+    return tuple(Line(m.id, m.analyzer, m.received_at, m.size, m.incomplete, rows.get(m.id)) for m in stored)
+
+
+def _day(lab: Lab, text: str) -> tuple[datetime | None, datetime | None]:
+    """The lab's own day as two moments; (None, None) when none is named."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None, None
+    start = datetime.combine(day, time(), lab.settings.lab.timezone)
+    return start, start + timedelta(days=1)
+
+
+def _said(chunk: Chunk) -> Said:
+    return Said(chunk.at, chunk.direction, visible(chunk.data), chunk.note)
+
+
+def visible(data: bytes) -> tuple[Piece, ...]:
+    """Bytes as people read them: UTF-8 where it is, else Latin-1; every control character by its name."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    pieces: list[Piece] = []
+    plain = ""
+    for place, char in enumerate(text):
+        code = ord(char)
+        if code >= 0x20 and code != 0x7F:
+            plain += char
+            continue
+        if plain:
+            pieces.append(Piece(plain))
+            plain = ""
+        following = text[place + 1 : place + 2]
+        ends = code in BREAKS and not (following and ord(following) in BREAKS)
+        pieces.append(Piece(f"<{NAMES[code] if code < 0x20 else 'DEL'}>", True, ends))
+    return (*pieces, Piece(plain)) if plain else tuple(pieces)
