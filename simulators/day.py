@@ -99,6 +99,7 @@ def deal(day: Day, analyzer: Analyzer) -> list[tuple[DaySample, Note]]:
         if able:
             told[able[0].sample_id] = note
             free.remove(able[0])
+    rng.shuffle(mine)  # the stories are strewn over the day
     return [(sample, told.get(sample.sample_id, Note.NORMAL)) for sample in mine]
 
 

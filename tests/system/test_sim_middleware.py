@@ -3,15 +3,15 @@
 import asyncio
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 from drivers.driver import Message
 from middleware.journal import Journal
-from middleware.settings import AnalyzerSettings, Settings
+from middleware.settings import AnalyzerSettings, load
 from middleware.supervisor import LineState, run_lines
 from server.processes import free_port
 from simulators.day import made_up_day, plan
@@ -21,11 +21,7 @@ from simulators.step import Step
 DAY = made_up_day(5, datetime(2026, 11, 22, 3, 30, tzinfo=UTC), count=8)
 
 
-@dataclass
-class OnlyLines:
-    """What run_lines reads of Settings."""
-
-    analyzers: tuple[AnalyzerSettings, ...]
+CONFIG = Path(__file__).parents[2] / "config"
 
 
 def wiring(folder: Path) -> dict[str, tuple[str, dict[str, str]]]:
@@ -55,11 +51,13 @@ async def test_every_message_of_four_analyzers_reaches_the_journal_byte_for_byte
     got: list[Message] = []
     states: list[LineState] = []
     journal, stop, over = Journal.open(tmp_path / "journal.db"), asyncio.Event(), Event()
-    running = asyncio.create_task(run_lines(cast(Settings, OnlyLines(lines)), journal, got.append, states.append, stop))
+    settings = replace(load(CONFIG, {"LABMITRA_STORE__VAR": str(tmp_path / "var")}), analyzers=lines)
+    running = asyncio.create_task(run_lines(settings, journal, got.append, states.append, stop))
     threads = [start(name, plans[name], ends, over, tmp_path / f"{name}.books") for name, (_, ends) in wires.items()]
     try:
         async with asyncio.timeout(30):
             while any(thread.is_alive() for thread in threads) or len(got) < sum(map(len, plans.values())):
+                assert not running.done()
                 await asyncio.sleep(0.02)
     finally:
         over.set()
