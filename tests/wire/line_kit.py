@@ -1,0 +1,173 @@
+"""Tools for the tests of the line: one stream fed in pieces, and a sender and a receiver joined in one process."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from drivers.wire import lis1a
+
+Said = tuple[object, ...]
+
+
+def pieces(stream: bytes, how: str) -> list[bytes]:
+    """The stream whole, byte by byte, or cut at random places that are the same in every run."""
+    if how == "whole":
+        return [stream]
+    if how == "bytes":
+        return [stream[i : i + 1] for i in range(len(stream))]
+    chance = random.Random(f"{how}{len(stream)}")
+    cuts = sorted(chance.randrange(len(stream) + 1) for _ in range(chance.randrange(12)))
+    return [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+
+WAYS = ("whole", "bytes", "random 1", "random 2", "random 3")
+
+
+@dataclass
+class Heard:
+    """What a receiver made of a stream: events without noise, replies, every byte that came back in an event."""
+
+    said: list[Said] = field(default_factory=list)
+    replies: bytes = b""
+    raw: bytes = b""
+    messages: list[bytes] = field(default_factory=list)
+    incomplete: list[bytes] = field(default_factory=list)
+
+
+class Answering:
+    """A receiver with the plainest of callers: stores what is good, refuses what is bad."""
+
+    def __init__(self, free_numbering: bool = False) -> None:
+        self.receiver = lis1a.Receiver(free_numbering)
+        self.assembler = lis1a.Assembler()
+        self.heard = Heard()
+
+    def receive(self, data: bytes) -> bytes:
+        return self._answer(self.receiver.receive(data))
+
+    def expire(self) -> bytes:
+        return self._answer(self.receiver.expire())
+
+    def _answer(self, events: list[lis1a.Event]) -> bytes:
+        before = len(self.heard.replies)
+        while events:
+            for event in events:
+                self._one(event)
+            events = self.receiver.receive(b"")
+        return self.heard.replies[before:]
+
+    def _one(self, event: lis1a.Event) -> None:
+        heard = self.heard
+        heard.raw += event.raw
+        match event:
+            case lis1a.SessionBegan():
+                heard.said.append(("began",))
+                heard.replies += self.receiver.accept()
+            case lis1a.FrameArrived(frame, _, repeat, problem):
+                heard.said.append(("frame", frame.number, frame.text, frame.last, repeat, problem))
+                heard.replies += self.receiver.accept()
+                if not repeat:
+                    self._add(frame)
+            case lis1a.FrameRefused(_, reason):
+                heard.said.append(("refused", reason))
+                heard.replies += self.receiver.refuse()
+            case lis1a.SessionEnded(how):
+                heard.said.append(("ended", how.value))
+                self._incomplete(self.assembler.rest())
+
+    def _add(self, frame: lis1a.Frame) -> None:
+        for made in self.assembler.add(frame.text, frame.last):
+            if made.complete:
+                self.heard.messages.append(made.body)
+            else:
+                self._incomplete(made.body)
+
+    def _incomplete(self, body: bytes) -> None:
+        if body:
+            self.heard.incomplete.append(body)
+
+
+def hear(stream: bytes, how: str = "whole", free_numbering: bool = False, expire: int = 0) -> Heard:
+    """Feed a stream to a receiver, then let its timer run out `expire` times."""
+    answering = Answering(free_numbering)
+    for piece in pieces(stream, how):
+        answering.receive(piece)
+    for _ in range(expire):
+        answering.expire()
+    return answering.heard
+
+
+Line = Callable[[str, bytes], bytes]
+
+
+def _clean(_direction: str, data: bytes) -> bytes:
+    return data
+
+
+@dataclass
+class Pair:
+    """A sender and a receiver on one line, with a clock that jumps to whatever timer is next.
+
+    `line(direction, data)` may damage what passes: "out" from the sender, "back" from the receiver.
+    """
+
+    frames: list[bytes]
+    role: lis1a.Role = lis1a.Role.ANALYZER
+    line: Line = _clean
+    free_numbering: bool = False
+    tries: int = 4
+    outcomes: list[lis1a.SenderEvent] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def run(self) -> Heard:
+        """Send until it is sent, starting again after each failure, as an analyzer does."""
+        answering, sender = Answering(self.free_numbering), lis1a.Sender(self.frames, self.role)
+        for _ in range(self.tries):
+            self._session(sender, answering)
+            if isinstance(self.outcomes[-1], lis1a.Sent):
+                break
+        while answering.receiver.timer:
+            answering.expire()
+        return answering.heard
+
+    def _session(self, sender: lis1a.Sender, answering: Answering) -> None:
+        out = deque([self.line("out", sender.start())])
+        back: deque[bytes] = deque()
+        while True:
+            if out:
+                self._put(back, self.line("back", answering.receive(out.popleft())))
+            elif back:
+                if self._act(sender.receive(back.popleft()), out):
+                    break
+            elif self._wait(sender, answering, out, back):
+                break
+        for data in out:
+            self.line("back", answering.receive(data))
+
+    def _wait(self, sender: lis1a.Sender, answering: Answering, out: deque[bytes], back: deque[bytes]) -> bool:
+        ours, theirs = sender.timer, answering.receiver.timer
+        assert ours is not None, "the sender waits for ever"
+        if theirs is not None and theirs.seconds < ours.seconds:
+            self.seconds += theirs.seconds
+            self._put(back, self.line("back", answering.expire()))
+            return False
+        self.seconds += ours.seconds
+        return self._act(sender.expire(), out)
+
+    def _act(self, events: Iterable[lis1a.SenderEvent], out: deque[bytes]) -> bool:
+        over = False
+        for event in events:
+            if isinstance(event, lis1a.Send):
+                self._put(out, self.line("out", event.data))
+            elif isinstance(event, lis1a.Sent | lis1a.Failed):
+                self.outcomes.append(event)
+                over = True
+        return over
+
+    @staticmethod
+    def _put(queue: deque[bytes], data: bytes) -> None:
+        if data:
+            queue.append(data)
