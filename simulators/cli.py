@@ -73,13 +73,10 @@ def sms(
     dlr_seconds: Annotated[float, typer.Option(help="Seconds until a delivery report.")] = 1.0,
 ) -> None:
     """Pretend to be an SMS gateway; its phones are at /inbox."""
-    import uvicorn
-
-    from simulators.sms_gateway import create_app
+    from simulators.sms_gateway import create_app, serve
 
     host, _, port = listen.rpartition(":")
-    gateway = create_app(inbox, callback=callback, dlr_seconds=dlr_seconds)
-    uvicorn.run(gateway, host=host, port=int(port), log_level="warning", timeout_graceful_shutdown=1)
+    serve(create_app(inbox, callback=callback, dlr_seconds=dlr_seconds), host, int(port))
 
 
 def stopping() -> Event:

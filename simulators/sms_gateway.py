@@ -12,13 +12,16 @@ import html
 import json
 import logging
 import re
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import httpx2
+import uvicorn
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
@@ -98,6 +101,26 @@ def create_app(
     _sending(app, gateway)
     _reading(app, gateway)
     return app
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: uvicorn raises them again after its end, and the exit code would not be 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(app: FastAPI, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server = _Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1))
+
+    def end(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    server.run()
 
 
 def _sending(app: FastAPI, gateway: Gateway) -> None:
@@ -213,7 +236,7 @@ a{{color:#0b4f8a}} input,button{{font:inherit;padding:.35rem .6rem;border:1px so
 <form method="get" action="/inbox">
 <label>Number ends with <input name="to" value="{to}" inputmode="numeric" size="12"></label>
 <button>Show</button></form>
-<p>{count} messages, newest first. The page renews itself every 5 seconds.</p>
+<p>Messages: {count}, newest first. The page renews itself every 5 seconds.</p>
 <ul>{items}</ul>
 </main></body></html>
 """

@@ -168,8 +168,8 @@ def free_port() -> int:
         return int(made.getsockname()[1])
 
 
-def dial(port: int) -> socket.socket:
-    for _ in range(200):
+def dial(port: int, times: int = 200) -> socket.socket:
+    for _ in range(times):
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=10)
         except ConnectionRefusedError:
@@ -297,6 +297,19 @@ def test_the_command_plays_a_day_stays_and_ends_cleanly(ended_by: int, server: s
     assert [line["sample_ids"] for line in books[24:]] == [["107632600424"], ["107632690033"]]
     assert texts[24].count(b"107632600424") == 1
     assert "107632600424" not in said  # no sample numbers in logs
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])
+def test_the_gateway_is_served_and_ends_cleanly(ended_by: int) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", "from simulators.cli import app; app()", "sms", "--listen", f"127.0.0.1:{port}"]
+    with subprocess.Popen(command) as process:
+        with dial(port, 1500) as connection:
+            connection.sendall(b"GET /inbox.json HTTP/1.0\r\n\r\n")
+            answer = connection.recv(4096)
+        process.send_signal(ended_by)
+        assert process.wait(10) == 0
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 # ---- addresses ----------------------------------------------------------------------------------------------------
