@@ -140,6 +140,10 @@ async def _bad_request(request: Request, error: Exception) -> Response:
 
 
 async def _sorry(request: Request, _error: Exception) -> Response:
-    if _is_api(request):
-        return JSONResponse({"detail": "the report service failed; try again later"}, 500)
-    return pages.sorry(request)
+    response: Response = (
+        JSONResponse({"detail": "the report service failed; try again later"}, 500)
+        if _is_api(request)
+        else pages.sorry(request)
+    )
+    response.headers.update(_HEADERS)  # answered outside every middleware
+    return response

@@ -43,7 +43,7 @@ def issue(policy: LinkPolicy, now: datetime, days: int) -> Link:
 def normalise(typed: str) -> str | None:
     """The token a person meant: case, hyphens and look-alikes forgiven; None when it cannot be one."""
     token = typed.upper().translate(_CONFUSED)
-    return token if len(token) == LENGTH and all(c in ALPHABET for c in token) else None
+    return token if typed.isascii() and len(token) == LENGTH and all(c in ALPHABET for c in token) else None
 
 
 def token_hash(token: str) -> str:

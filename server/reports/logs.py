@@ -6,6 +6,7 @@ Turns an access-log record into one without the token of its path. Law: no token
 from __future__ import annotations
 
 import logging
+import traceback
 
 _OPEN_PATHS = ("/api/", "/healthz", "/robots.txt", "/style.css")
 
@@ -33,10 +34,26 @@ class MaskTokens(logging.Filter):
         return True
 
 
+class HideValues(logging.Filter):
+    """Rewrites records of our own failures: where and of which kind, without the exception's words."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep file, line and kind; an exception's text may repeat what a patient's report says."""
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            frames = traceback.extract_tb(error.__traceback__)
+            record.exc_text = f"{type(error).__name__} at " + " > ".join(
+                f"{f.filename}:{f.lineno}" for f in frames[-6:]
+            )
+            record.exc_info = None
+        return True
+
+
 def mask_logs() -> None:
     """Once per process: mask the access log; silence the HTTP client, whose lines name the gateway's whole address."""
-    access = logging.getLogger("uvicorn.access")
-    if not any(isinstance(f, MaskTokens) for f in access.filters):
-        access.addFilter(MaskTokens())
+    for name, mask in (("uvicorn.access", MaskTokens), ("uvicorn.error", HideValues)):
+        logger = logging.getLogger(name)
+        if not any(isinstance(f, mask) for f in logger.filters):
+            logger.addFilter(mask())
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)

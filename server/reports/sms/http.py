@@ -243,7 +243,7 @@ def _at(value: Any, path: str) -> Any:
 def _receipt(rule: Mapping[str, Any], row: object) -> Told | None:
     provider_id, word = _at(row, str(rule.get("id", "id"))), _at(row, str(rule.get("status", "status")))
     status = str(rule.get("map", {}).get(str(word), word)).lower()
-    if not isinstance(provider_id, (str, int)) or status not in _RECEIPT_STATUSES:
+    if not isinstance(provider_id, (str, int)) or provider_id == "" or status not in _RECEIPT_STATUSES:
         return None
     code = _at(row, str(rule["code"])) if rule.get("code") else None
     return Told(str(provider_id)[:200], status, str(code)[:60] if isinstance(code, (str, int)) else "")

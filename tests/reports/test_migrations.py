@@ -1,0 +1,58 @@
+"""One history for both engines: up, the same as the tables, down, and up again; twice is once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from sqlalchemy import inspect
+
+from server.reports import migrate
+from server.reports.database import connect
+from server.reports.schema import HubTable
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty 100%.sqlite'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE hub_empty")
+        yield urlunsplit(urlsplit(server)._replace(path="/hub_empty"))
+        conn.execute("DROP DATABASE hub_empty WITH (FORCE)")
+
+
+def tables(url: str) -> set[str]:
+    database = connect(url)
+    names = set(inspect(database.engine).get_table_names())
+    database.close()
+    return names
+
+
+def test_up_check_down_up(empty_url: str) -> None:
+    migrate.upgrade(empty_url)
+    migrate.upgrade(empty_url)
+    migrate.check(empty_url)
+    assert tables(empty_url) == {*HubTable.metadata.tables, "alembic_version_reports"}
+    migrate.downgrade(empty_url, "base")
+    assert tables(empty_url) == {"alembic_version_reports"}
+    migrate.upgrade(empty_url)
+    migrate.check(empty_url)
+
+
+@pytest.mark.postgres
+def test_two_replicas_may_start_at_once(postgres_server: str) -> None:
+    with psycopg.connect(postgres_server, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE hub_twice")
+        url = urlunsplit(urlsplit(postgres_server)._replace(path="/hub_twice"))
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda _: migrate.upgrade(url), range(3)))
+        assert len(tables(url)) == len(HubTable.metadata.tables) + 1
+        conn.execute("DROP DATABASE hub_twice WITH (FORCE)")
