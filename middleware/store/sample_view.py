@@ -258,13 +258,13 @@ def tray(conn: Connection, pk: int, sample_id: str) -> tuple[TrayLine, ...]:
     """Open rows of the tray that point to this tube (known tube, unknown code or test not asked for)."""
     rows = conn.execute(
         select(
-            _u.c.id, _u.c.analyzer, _u.c.code, _u.c.name, _u.c.value, _u.c.unit, _u.c.text, _u.c.text_hi, _u.c.state,
-            _u.c.created_at,
+            _u.c.id, _u.c.analyzer, _u.c.code, _u.c.name, _u.c.value, _u.c.unit,
+            _u.c.text.label("text_en"), _u.c.text_hi, _u.c.state, _u.c.created_at,
         )
         .where(or_(_u.c.sample_pk == pk, _u.c.sample_id == sample_id), _u.c.state == "open")
         .order_by(_u.c.id)
-    )  # fmt: skip
-    return tuple(TrayLine(*row) for row in rows)
+    ).mappings()  # fmt: skip
+    return tuple(TrayLine(**row) for row in rows)
 
 
 def audit_of(

@@ -49,6 +49,7 @@ def routers() -> tuple[APIRouter, ...]:
         home.router,
         worklist.router,
         sample.router,
+        critical.router,
         register.router,
         order.router,
         receive.router,
