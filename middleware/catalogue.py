@@ -68,7 +68,7 @@ def read_catalogue(config_dir: Path) -> Catalogue:
             )
         elif coded is not None:
             found.tests[coded.code] = coded
-    if found.tests:  # else every code would be called unknown
+    if lines[TESTS] and lines[CODED]:  # else every code would be called unknown
         _check_units_known(lines[UNITS], found)
         _read_panels(lines[PANELS], found)
     _read_facilities(lines[FACILITIES], found)

@@ -50,6 +50,7 @@ def loinc_ok(code: str) -> bool:
 
 
 def decimal(line: Line, column: str, problems: list[Problem], decimals: int | None = None) -> Decimal | None:
+    """A number of this column, None when the cell is empty; `decimals` asks for exactly so many."""
     text = line[column]
     if not text:
         return None
@@ -72,6 +73,7 @@ def decimal(line: Line, column: str, problems: list[Problem], decimals: int | No
 
 
 def whole(line: Line, column: str, problems: list[Problem]) -> int | None:
+    """A whole number of this column, None when the cell is empty."""
     text = line[column]
     if not text:
         return None
@@ -82,12 +84,14 @@ def whole(line: Line, column: str, problems: list[Problem]) -> int | None:
 
 
 def yes(line: Line, column: str, problems: list[Problem]) -> bool:
+    """yes or no."""
     if line[column] not in ("yes", "no"):
         problems.append(line.problem(column, f'"{line[column]}" is neither yes nor no', "yes or no"))
     return line[column] == "yes"
 
 
 def link(line: Line, problems: list[Problem]) -> LinkPolicy:
+    """May a report with this test be opened by link? The strictest answer when the cell is wrong."""
     try:
         return LinkPolicy(line["link"])
     except ValueError:
@@ -96,6 +100,7 @@ def link(line: Line, problems: list[Problem]) -> LinkPolicy:
 
 
 def check_common(line: Line, problems: list[Problem]) -> None:
+    """What every test has: names, panel, specimen, a known container, a LOINC with the right check digit."""
     for column in ("code", "name_en", "name_hi", "panel", "specimen"):
         if not line[column]:
             problems.append(line.problem(column, "is empty", "every test has one"))

@@ -152,4 +152,5 @@ def _bad_address(parts: SplitResult) -> str:
 
 def example(scheme: str) -> str:
     """A URL to copy."""
-    return "serial:/dev/ttyUSB0?baud=9600" if scheme == "serial" else f"{scheme}://192.168.1.20:9101"
+    special = {"serial": "serial:/dev/ttyUSB0?baud=9600", "sqlite": "postgresql+psycopg://labmitra@db.local/labmitra"}
+    return special.get(scheme, f"{scheme}://192.168.1.20:9101")
