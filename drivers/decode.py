@@ -80,9 +80,8 @@ def _blocks(data: bytes) -> Iterator[Found]:
     for event in [*receiver.receive(data), *receiver.close()]:
         if isinstance(event, mllp.Problem):
             if event.raw.strip(b"\x00\x02\r\n\x1c"):  # keep-alives and line ends between blocks are nothing
-                yield Found(
-                    None, where=f"after block {number}" if number else "before the first block", what=event.what
-                )
+                began = "block" if event.raw[:1] == mllp.VT else "before block"
+                yield Found(None, where=f"{began} {number + 1}", what=event.what)
             continue
         number += 1
         if event.commit is None:

@@ -10,8 +10,8 @@ The repeat delimiter is the backtick; frames hold 1024 characters and are cut an
 A query may ask for many samples: `^id1`id2`id3`. Orders need the tube type or the sample is refused.
 Reruns come as further rows of the same test. The one to report is the latest by R-13 that has a value (the later row
 where times are equal); when no run has a value it is the latest of them.
-Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it (GLCC is a fasting or a
-random glucose by the lab's choice: here random). Cannot: tell serum from urine but by the ordered test.
+Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves
+all glucose tubes: the order says which glucose it is. Cannot: tell serum from urine but by the ordered test.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,10 @@ TRIGLYCERIDE = {"mmol/l": "88.57", "mmol/L": "88.57"}
 ION = {"mEq/L": "1", "mEq/l": "1", "meq/l": "1"}
 URATE = {"umol/l": "0.016811", "umol/L": "0.016811"}
 
+ANY_GLUCOSE = measurement("GLUR|GLUF|GLUPP|OGTT2H", "mg/dL", GLUCOSE)  # the one that is ordered on the tube
+
 TESTS = {
-    **dict.fromkeys(("GLU", "GLUC", "GLCC", "GLUR", "RBS", "GLC"), measurement("GLUR", "mg/dL", GLUCOSE)),
+    **dict.fromkeys(("GLU", "GLUC", "GLCC", "GLUR", "RBS", "GLC"), ANY_GLUCOSE),
     **dict.fromkeys(("GLUF", "FBS"), measurement("GLUF", "mg/dL", GLUCOSE)),
     **dict.fromkeys(("GLUPP", "PPBS"), measurement("GLUPP", "mg/dL", GLUCOSE)),
     **dict.fromkeys(("UREA", "Urea", "URE"), measurement("UREA", "mg/dL", UREA)),

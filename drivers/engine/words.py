@@ -109,6 +109,8 @@ class Decoded:
 class TestCode:
     """What an analyzer's code means: the catalogue test it maps to (or None), and how to read its value.
 
+    `test` may name several, "GLUR|GLUF": the one that is ordered on the tube.
+
     `units` maps a unit text as the analyzer sends it to (UCUM unit of the catalogue, factor as decimal text);
     a unit that is not listed holds the result ("unknown unit"); the key "" stands for a unit not sent or sent empty.
     `coded` maps a sent text (Observation.coded when there is one, else its value) to a catalogue value. A listed
