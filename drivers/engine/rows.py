@@ -222,8 +222,8 @@ def sender_problem(form: Form, sender: str | None, where: str) -> str | None:
 def message_problems(observations: tuple[Observation, ...]) -> list[str]:
     """What is odd about the rows: no sample id, no code."""
     problems = []
-    if any(row.sample_id is None for row in observations):
+    if [row for row in observations if row.sample_id is None]:
         problems.append("rows without a sample id")
-    if any(row.code is None and row.kind is Kind.MEASUREMENT for row in observations):
+    if [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
         problems.append("rows without a test code")
     return problems

@@ -116,8 +116,8 @@ def parse(body: bytes | str, charset: str | None = None) -> list[Record]:
         raise WireError("the message is empty")
     now = delimiters(found[0])
     separator = now.field
-    records = []
-    for line in found:
+    records = [Record(found[0].split(separator), now)]
+    for line in found[1:]:
         if line[0] in "Hh" and _is_header(line):
             now = delimiters(line)
             separator = now.field
