@@ -171,7 +171,7 @@ class Meaning:
         own = self.driver_codes.get(self.code)
         if own is not None and own.test is not None and test.code in own.test.split("|"):
             return own
-        return next((c for c in self.driver_codes.values() if c.test == test.code), None)
+        return next((c for c in self.driver_codes.values() if test.code in (c.test or "").split("|")), None)
 
 
 def _catalogue_codes(code: str, catalogue: Mapping[str, CatalogueTest]) -> tuple[str, ...]:

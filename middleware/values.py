@@ -17,7 +17,7 @@ from middleware.catalogue import unit_key
 from middleware.model import CatalogueTest, Interval, Sex
 
 _NUMBER = re.compile(r"(<=|>=|<|>)?\s*([+-]?)(\d*)(?:([.,])(\d*))?", re.ASCII)
-_LONGEST = 15  # digits of a number that a result can have; more is noise on the line
+_WHOLE, _FRACTION = 9, 18  # most digits: float noise such as 30.600000381469727 is read, noise on the line is not
 _NO_UNIT = re.compile(r"\{[^}]*\}|\[pH\]")
 
 
@@ -39,7 +39,7 @@ def number(text: str, decimals: int = 0) -> Number | None:
     if found is None:
         return None
     comparator, sign, whole, mark, fraction = (part or "" for part in found.groups())
-    if not whole + fraction or len(whole) + len(fraction) > _LONGEST:
+    if not whole + fraction or len(whole) > _WHOLE or len(fraction) > _FRACTION:
         return None
     doubtful = mark == "," and len(fraction) == 3 and decimals != 3
     return Number(Decimal(f"{sign}{whole or 0}{'.' if fraction else ''}{fraction}"), comparator, doubtful)
@@ -48,8 +48,8 @@ def number(text: str, decimals: int = 0) -> Number | None:
 def factor(test: CatalogueTest, meaning: TestCode | None, unit: str | None) -> Decimal | None:
     """What a value in this unit is multiplied with to be in the catalogue's unit; None when nobody said so."""
     sent = (unit or "").strip()
-    listed = {unit_key(text): target for text, target in meaning.units.items()} if meaning else {}
-    target = listed.get(unit_key(sent))
+    listed = meaning.units if meaning else {}
+    target = listed.get(sent) or {unit_key(text): listed[text] for text in listed}.get(unit_key(sent))
     if target is not None:
         return Decimal(target[1]) if target[0] == test.unit else None
     if not sent:
