@@ -21,6 +21,7 @@ from server.lab import auth, live, trouble, watch
 from server.lab.front import Counts, Front
 from server.lab.pages import (
     analyzers,
+    critical,
     enter,
     home,
     messages,
@@ -31,6 +32,7 @@ from server.lab.pages import (
     register,
     reports,
     sample,
+    unmatched,
     worklist,
 )
 from server.lab.refusals import Refusals
@@ -50,6 +52,7 @@ def routers() -> tuple[APIRouter, ...]:
         worklist.router,
         sample.router,
         critical.router,
+        unmatched.router,
         register.router,
         order.router,
         receive.router,

@@ -73,7 +73,8 @@ def environment(zone: ZoneInfo, static: Mapping[str, str], has_word: Callable[[s
     env.globals["has_word"] = has_word
     env.globals["static"] = lambda name: f"/static/{name}?v={static[name]}"
     env.filters.update(
-        when=when, day=day, clock=clock, ago=ago, age=age, tube=tube, both=both, interval=interval, kind=kind_of_flag
+        when=when, day=day, clock=clock, ago=ago, age=age, tube=tube, both=both, interval=interval, kind=kind_of_flag,
+        names=names,
     )
     return env
 
@@ -146,6 +147,12 @@ def both(context: Context, thing: Any, field: str = "name") -> str:
     """`thing.name_hi` or `thing.name_en` by the page's language; English when there is no Hindi."""
     chosen = getattr(thing, f"{field}_{context['lang']}")
     return str(chosen or getattr(thing, f"{field}_en"))
+
+
+@pass_context
+def names(context: Context, tests: Mapping[str, TestShown], codes: Iterable[str]) -> str:
+    """The names of these tests, with commas between."""
+    return ", ".join(both(context, tests[code]) if code in tests else code for code in codes)
 
 
 def interval(low: Decimal | None, high: Decimal | None, decimals: int = 2) -> str:
