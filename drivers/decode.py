@@ -123,25 +123,38 @@ def _with_enq(run: bytes) -> bytes:
 
 
 def _session(driver: Driver, data: bytes, where: str) -> Iterator[Found]:
-    receiver = lis1a.Receiver(free_numbering=driver.free_numbering)
+    """A file may begin anywhere in a session, so the first good frame may have any number; from there they count on."""
     assembler = lis1a.Assembler()
-    frames = 0
-    for event in _events(receiver, data):
+    frames, expected = 0, None
+    for event in _events(lis1a.Receiver(free_numbering=True), data):
         if isinstance(event, lis1a.FrameArrived):
             frames += 1
-            if event.problem:
-                yield Found(None, where=f"{where}, frame {frames}", what=event.problem)
-            if not event.repeat:
+            problem = None if driver.free_numbering or event.repeat else _out_of_order(event.frame.number, expected)
+            if problem:
+                yield Found(None, where=f"{where}, frame {frames}", what=problem)
+            if not event.repeat and not (problem and problem.endswith("not used")):
+                expected = (event.frame.number + 1) % 8
                 yield from _assembled(assembler.add(event.frame.text, event.frame.last))
         elif isinstance(event, lis1a.FrameRefused):
             frames += 1
+            expected = 1 if expected is None else expected
             if frames > 1 or event.raw[1:2].isdigit():
                 yield Found(None, where=f"{where}, frame {frames}", what=f"{event.reason}: the frame is not used")
         elif isinstance(event, lis1a.Junk):
             yield from _cut(assembler, event.raw, f"{where}, after frame {frames}")
         elif isinstance(event, lis1a.SessionEnded):
             yield from _rest(assembler)
+            expected = None
     yield from _rest(assembler)
+
+
+def _out_of_order(number: int, expected: int | None) -> str | None:
+    """What a frame's number says against it (LL-33, LL-34): the last number again is used, a gap is not."""
+    if expected is None or number == expected:
+        return None
+    if number == (expected - 1) % 8:
+        return f"frame number {number} again with other text"
+    return f"frame number {number}, expected {expected}: the frame is not used"
 
 
 def _events(receiver: lis1a.Receiver, data: bytes) -> Iterator[lis1a.Event]:

@@ -60,7 +60,7 @@ __all__ = [
 NOT_DRIVERS = frozenset({"driver", "decode", "engine", "wire"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Driver(Form):
     """One analyzer family's form, filled in. `dataclasses.replace(driver, charset="latin-1")` is a site's variant."""
 

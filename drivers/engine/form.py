@@ -47,7 +47,7 @@ def no_answer(_query: Decoded, _orders: Sequence[WorkOrder]) -> list[bytes] | No
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Form:
     """One analyzer family. An address is `RECORD.field.component`, "O.4.3"; of several the first that was sent counts.
 

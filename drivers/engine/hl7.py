@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Row, message_problems, sender_problem, training
+from drivers.engine.rows import Dialect, Reader, Row, header_problems, message_problems, training
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, hl7
 from drivers.wire.fields import place
@@ -61,7 +61,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     met = _walk(segments, use)
     observations = tuple([use.observation(row, number) for number, row in enumerate(met.rows, 1)])
     sender = header.raw("3") or None
-    odd = sender_problem(form, sender, "MSH-3")
+    head = header_problems(form, sender, header.raw("11"), ("MSH-3", "MSH-11"))
     type_ = _type(form, message, header, met, observations)
     asks = type_ is MessageType.QUERY
     return Decoded(
@@ -70,7 +70,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         sent_at=use.plain(header.raw("7")),
         observations=observations,
         query_sample_ids=tuple(met.queries) if asks else (),
-        problems=(*([odd] if odd else []), *_problems(message, met, observations)),
+        problems=(*head, *_problems(message, met, observations)),
         query_raw=tuple(met.queries_raw) if asks else (),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Row, message_problems, sender_problem, training
+from drivers.engine.rows import Dialect, Reader, Row, header_problems, message_problems, training
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, lis2a
 from drivers.wire.fields import part, place
@@ -50,13 +50,14 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     met = _walk(records, use)
     observations = tuple([use.observation(row, number) for number, row in enumerate(met.rows, 1)])
     sender = header.raw("5") or None
+    head = header_problems(form, sender, header.raw("12"), ("H-5", "H-12"))
     return Decoded(
         type=_type(form, message, header, met, observations),
         sender=sender,
         sent_at=use.plain(header.raw("14")),
         observations=observations,
         query_sample_ids=tuple(identity for query in met.queries for identity in query_ids(form, query)),
-        problems=tuple(_problems(form, message, sender, met, observations, cut=cut)),
+        problems=tuple(_problems(head, message, met, observations, cut=cut)),
         query_raw=tuple(repeat for query in met.queries for repeat in query.repeats(3)),
     )
 
@@ -149,12 +150,9 @@ def query_ids(form: Form, query: Record) -> list[str]:
 
 
 def _problems(
-    form: Form, message: Message, sender: str | None, met: _Met, observations: tuple[Observation, ...], *, cut: bool
+    head: list[str], message: Message, met: _Met, observations: tuple[Observation, ...], *, cut: bool
 ) -> list[str]:
-    problems = [*met.problems, *message_problems(observations)]
-    odd = sender_problem(form, sender, "H-5")
-    if odd:
-        problems.insert(0, odd)
+    problems = [*head, *met.problems, *message_problems(observations)]
     if met.controls == {True, False}:
         problems.append("controls and patients in one message: none of it is taken as a control")
     if message.incomplete or not met.ended:

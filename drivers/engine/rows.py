@@ -211,6 +211,15 @@ def training(mark: str | None) -> bool:
     return (mark or "").strip().upper() in ("T", "D")
 
 
+def header_problems(form: Form, sender: str | None, mode: str | None, where: tuple[str, str]) -> list[str]:
+    """What is odd about the header: another sender, a training mode. `where` names the two fields."""
+    odd = sender_problem(form, sender, where[0])
+    problems = [odd] if odd else []
+    if training(mode):
+        problems.append(f"{where[1]} says training or debugging: nothing of it may be filed")
+    return problems
+
+
 def sender_problem(form: Form, sender: str | None, where: str) -> str | None:
     """A sentence when the message names another sender than the form expects; None when it fits."""
     if not form.sender or re.match(form.sender, (sender or "").strip()):

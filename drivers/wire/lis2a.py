@@ -147,18 +147,18 @@ def split(stream: bytes) -> list[Part]:
     The last record of all has no CR here when it had none there: it may have been cut.
     """
     parts: list[Part] = []
-    held = b""
+    held: list[bytes] = []
     for line in stream.splitlines(keepends=True):
         if not line.strip():
             continue
         if held and re.match(rb"[Hh][^\w\s]", line):
-            parts.append(Part(held, complete=False))
-            held = b""
-        held += line
-        if held[0] in b"Hh" and line[0] in b"Ll" and line[1:2] == held[1:2]:
-            parts.append(Part(held, complete=True))
-            held = b""
-    return [*parts, Part(held, complete=False)] if held else parts
+            parts.append(Part(b"".join(held), complete=False))
+            held = []
+        held.append(line)
+        if held[0][0] in b"Hh" and line[0] in b"Ll" and line[1:2] == held[0][1:2]:
+            parts.append(Part(b"".join(held), complete=True))
+            held = []
+    return [*parts, Part(b"".join(held), complete=False)] if held else parts
 
 
 # ---- escapes ----------------------------------------------------------------------------------------------------

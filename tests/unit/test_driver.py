@@ -304,6 +304,23 @@ def test_a_damaged_frame_is_a_problem_and_is_not_used() -> None:
     assert values(b"\x05" + frames[0] + damaged + b"".join(frames[2:]) + b"\x04") == [("incomplete", [])]
 
 
+def numbered(*numbers: int) -> bytes:
+    """CBC cut into as many frames, numbered so."""
+    size = -(-len(CBC) // len(numbers))
+    texts = [CBC[at : at + size] for at in range(0, len(CBC), size)]
+    return b"".join(lis1a.frame(n, text, text is texts[-1]) for n, text in zip(numbers, texts, strict=True)) + b"\x04"
+
+
+def test_a_file_may_begin_anywhere_in_the_count_but_a_lost_frame_is_not_bridged() -> None:
+    assert values(numbered(6, 7, 0, 1)) == [("result", ["5.1", "4.4"])]
+    lost = decode_file(numbered(1, 2, 4, 5), "sysmex_xn")
+    assert [problem["what"] for problem in lost["problems"][:2]] == [  # type: ignore[index]
+        "frame number 4, expected 3: the frame is not used",
+        "frame number 5, expected 3: the frame is not used",
+    ]
+    assert [type for type, _ in values(numbered(1, 2, 4, 5))] == ["incomplete"]
+
+
 def test_several_sessions_messages_and_both_directions_in_one_file() -> None:
     both = b"\x05\x06" + b"\x06".join(lis1a.frames(CBC + CBC, 240)) + b"\x06\x04" + b"\x05\x04" + line(CBC)
     assert values(both) == [("result", ["5.1", "4.4"])] * 3
