@@ -104,7 +104,9 @@ def group_of(conn: Connection, row_id: int) -> TrayGroup | None:
 
 def closed(conn: Connection, limit: int = 30) -> tuple[TrayRow, ...]:
     """The rows that people (or a later message) took out of the tray last."""
-    rows = conn.execute(_rows().where(_u.c.state != "open").order_by(_u.c.closed_at.desc(), _u.c.id.desc()).limit(limit))
+    rows = conn.execute(
+        _rows().where(_u.c.state != "open").order_by(_u.c.closed_at.desc(), _u.c.id.desc()).limit(limit)
+    )
     return tuple(TrayRow(**row) for row in rows.mappings())
 
 

@@ -21,6 +21,7 @@ from server.lab import auth, live, trouble, watch
 from server.lab.front import Counts, Front
 from server.lab.pages import (
     analyzers,
+    audit,
     critical,
     enter,
     home,
@@ -33,6 +34,7 @@ from server.lab.pages import (
     reports,
     sample,
     unmatched,
+    users,
     worklist,
 )
 from server.lab.refusals import Refusals
@@ -53,6 +55,8 @@ def routers() -> tuple[APIRouter, ...]:
         sample.router,
         critical.router,
         unmatched.router,
+        users.router,
+        audit.router,
         register.router,
         order.router,
         receive.router,

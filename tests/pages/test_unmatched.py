@@ -66,7 +66,12 @@ def test_link_files_a_held_result_with_the_reason(client_as, world):
     soup = client_as("technician").post_page(f"/unmatched/{row}/link", form)
     assert "1 linked. They wait on the worklist." in soup.text
     (result,) = world.rows(ResultRow)
-    assert (result["sample_pk"], result["test"], result["display"], result["state"]) == (sample.id, "HB", "11.2", "held")
+    assert (result["sample_pk"], result["test"], result["display"], result["state"]) == (
+        sample.id,
+        "HB",
+        "11.2",
+        "held",
+    )
     (tray,) = world.rows(UnmatchedRow)
     assert (tray["state"], tray["closed_by"], tray["closed_note"], tray["result_id"]) == (
         "linked", "Technician Devi", "label read by eye", result["id"],
