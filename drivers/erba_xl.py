@@ -96,7 +96,7 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
         sent[15] = work.specimen or "SERUM"
         records += [["P", str(number)], sent]
     records.append(["L", "1", "F" if orders else "I"])
-    return [lis2a.build(records, MARKS)]
+    return [lis2a.build(records, MARKS, "utf-8")]
 
 
 DRIVER = Driver(

@@ -53,7 +53,7 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
         sent[4] = [("", "", "", code, "") for code in work.codes]
         records += [["P", "1"], sent]
     records.append(["L", "1", "N"])
-    return [lis2a.build(records)]
+    return [lis2a.build(records, charset="utf-8")]
 
 
 DRIVER = Driver(

@@ -34,4 +34,4 @@ def astm_answer(query: Decoded, orders: Sequence[WorkOrder], marks: Delimiters =
     for number, work in enumerate(orders, 1):
         records += [["P", str(number)], order(1, work)]
     records.append(["L", "1", "F" if orders else "I"])
-    return [lis2a.build(records, marks)]
+    return [lis2a.build(records, marks, "utf-8")]
