@@ -71,7 +71,8 @@ def demo(
     config: Config = HERE,
 ) -> None:
     """A whole lab with simulated analyzers on this machine, under var/."""
-    from server.demo import live, once as once_module
+    from server.demo import live
+    from server.demo import once as once_module
 
     if once:
         raise typer.Exit(once_module.run(config))

@@ -7,7 +7,7 @@ Source: ISO 15189:2022 7.4.1.6 to 7.4.1.8 (what a report must say), domain of th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -82,11 +82,15 @@ def compose(
     catalogue: Mapping[str, CatalogueTest],
     at: datetime,
     reason: str = "",
-    verify_url: str = "",
+    titles: Mapping[str, str] | None = None,
 ) -> Report:
-    """The document for one order at this moment; lines in the catalogue's order, never sorted by value."""
+    """The document for one order at this moment; lines in the catalogue's order, never sorted by value.
+
+    `titles` gives an analyzer's name as people know it; without it the configured short name is printed.
+    """
     order, patient = rows.order, rows.patient
-    lines = tuple(_line(t, rows, catalogue) for t in sorted(rows.tests, key=lambda t: _place(t, catalogue)))
+    ordered = sorted(rows.tests, key=lambda t: _place(t, catalogue))
+    lines = tuple(_titled(_line(t, rows, catalogue), titles or {}) for t in ordered)
     zone = lab.timezone
     on = (min(_collected(rows)) if _collected(rows) else order["registered_at"]).astimezone(zone).date()
     last = rows.last
@@ -117,8 +121,13 @@ def compose(
         replaces_issued_at=last["issued_at"] if last and status is ReportStatus.AMENDED else None,
         tested_at=max((r["created_at"] for r in rows.results.values()), default=None),
         abha_masked=f"XX-XXXX-XXXX-{patient['abha'][-4:]}" if patient["abha"] else "",
-        verify_url=verify_url,
+        state_line=lab.state_line,
+        licence=lab.licence,
     )
+
+
+def _titled(line: ReportLine, titles: Mapping[str, str]) -> ReportLine:
+    return replace(line, analyzer=titles.get(line.analyzer, line.analyzer))
 
 
 def _collected(rows: OrderRows) -> list[datetime]:

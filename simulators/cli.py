@@ -23,7 +23,7 @@ To = Annotated[
     str | None, typer.Option(help="tcp://HOST:PORT, serial:PATH, or pty:PATH (makes a cable, PATH is its lab end).")
 ]
 ListenOn = Annotated[str | None, typer.Option("--listen", help="tcp://HOST:PORT: the lab connects to us.")]
-DayFile = Annotated[Path | None, typer.Option("--day", help="Day file; without it the samples are made up.")]
+DayFile = Annotated[Path | None, typer.Option("--day", help="Day file, or a folder of them; without it made up.")]
 Pace = Annotated[float, typer.Option(help="Seconds between two messages.")]
 Books = Annotated[
     Path | None, typer.Option("--log", help="A line for each acknowledged message; those in it are not sent again.")
@@ -46,14 +46,18 @@ def _command(name: str) -> Callable[..., None]:
         check: Annotated[bool, typer.Option("--check", help="Send nothing; have the messages checked.")] = False,
     ) -> None:
         """Play the analyzer's day."""
-        from simulators.run import check_plan, make_plan, play
+        from simulators.play import nothing_more
+        from simulators.run import Days, check_plan, make_plan, play
 
         try:
-            steps = make_plan(name, day, seed, 0.0 if fast else pace, datetime.now(UTC))
+            days = Days(name, day, 0.0 if fast else pace, log) if day and day.is_dir() else None
+            steps = days.more() if days else make_plan(name, day, seed, 0.0 if fast else pace, datetime.now(UTC))
+            more = days.more if days else nothing_more
             if check:
                 raise typer.Exit(check_plan(name, steps, typer.echo))
             stop = stopping()
-            play(name, steps, to, listen, stop, pace=pace, fast=fast, retry=retry, once=once, books=log, called=called)
+            play(name, steps, to, listen, stop, pace=pace, fast=fast, retry=retry, once=once, books=log,
+                 called=called, more=more)  # fmt: skip
         except (ValueError, KeyError, OSError) as error:
             typer.echo(f"{name}: {error}", err=True)
             raise typer.Exit(2) from error

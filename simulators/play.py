@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from simulators.line import Opener, Stopped, Waiting
 from simulators.step import Analyzer, Step
 
 log = logging.getLogger("simulators")
-IDLE = 30.0  # seconds between two keep-alives
+IDLE = 5.0  # seconds between two keep-alives, and between two looks for more to send
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,26 @@ class Books:
             file.write(json.dumps(line) + "\n")
 
 
+def nothing_more() -> Sequence[Step]:
+    """For a plan that nothing comes after."""
+    return ()
+
+
 class Player:
-    """Sends the steps that the log does not have yet."""
+    """Sends the steps that the log does not have yet. `more` is asked for further steps when all are sent."""
 
     def __init__(
-        self, analyzer: Analyzer, steps: Sequence[Step], opener: Opener, stop: Event, manner: Manner, books: Books
+        self,
+        analyzer: Analyzer,
+        steps: Sequence[Step],
+        opener: Opener,
+        stop: Event,
+        manner: Manner,
+        books: Books,
+        more: Callable[[], Sequence[Step]] = nothing_more,
     ) -> None:
         self._analyzer, self._opener, self._stop, self._manner, self._books = analyzer, opener, stop, manner, books
-        done = books.done()
-        self._steps = [step for step in steps if step.seq not in done]
+        self._steps, self._more = list(steps), more
         self._line: Waiting | None = None
         self._send = send_astm if analyzer.speaks == "ASTM" else send_hl7
         self._down = False
@@ -82,17 +93,27 @@ class Player:
     def run(self) -> None:
         """Play the plan; then, unless it is to be played once, stay on the line until stopped."""
         try:
-            for number, step in enumerate(self._steps):
-                if number and not step.burst:
-                    self._pause(self._manner.pace)
-                self._deliver(step)
-            log.info("%s: all %d messages are sent", self._analyzer.name, len(self._steps))
+            while self._steps:
+                self._play()
+                self._steps = list(self._more())
             while not self._manner.once:
                 self._idle()
+                self._steps = list(self._more())
+                self._play()
         except Stopped:
             log.info("%s: stopped", self._analyzer.name)
         finally:
             self._drop()
+
+    def _play(self) -> None:
+        done = self._books.done() if self._steps else set()
+        left = [step for step in self._steps if step.seq not in done]
+        for number, step in enumerate(left):
+            if number and not step.burst:
+                self._pause(self._manner.pace)
+            self._deliver(step)
+        if self._steps:
+            log.info("%s: all %d messages are sent", self._analyzer.name, len(left))
 
     def _deliver(self, step: Step) -> None:
         tries = 0

@@ -6,19 +6,44 @@ Turns names and paths into the parts that work. Law: the one place that wires pl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
 from simulators import erba_xl, hl7_text
 from simulators.day import ANALYZERS, made_up_day, plan, read_day
 from simulators.line import Opener, Paced, opener
-from simulators.play import Books, Manner, Player, frames_of
+from simulators.play import Books, Manner, Player, frames_of, nothing_more
 from simulators.step import Step
 
 CHUNK_SECONDS = erba_xl.BAUD_CHUNK * 10 / 9600  # ten bits a byte at 9600 baud 8N1
 FAST_CHUNK_SECONDS = 0.0005
 FAST_RETRY = 0.3
+
+
+class Days:
+    """The day files of a folder, played one after the other: day-001.json, day-002.json and whatever comes later.
+
+    When a file is played out, `<books>.played-NNN` says so: whoever writes the files sees that more is wanted.
+    """
+
+    def __init__(self, name: str, folder: Path, pace: float, books: Path | None) -> None:
+        """`folder` need not hold the next file yet."""
+        self._name, self._folder, self._pace, self._books = name, folder, pace, books
+        self._number, self._seq = 0, 0
+
+    def more(self) -> Sequence[Step]:
+        """The steps of the next file, numbered on from the last; none while there is no next file."""
+        if self._number and self._books is not None:
+            self._books.with_suffix(f".played-{self._number:03d}").touch()
+        path = self._folder / f"day-{self._number + 1:03d}.json"
+        if not path.exists():
+            return ()
+        steps = make_plan(self._name, path, 1, self._pace, datetime.now(UTC))
+        numbered = [replace(step, seq=self._seq + step.seq) for step in steps]
+        self._number, self._seq = self._number + 1, self._seq + len(steps)
+        return numbered
 
 
 def make_plan(name: str, day: Path | None, seed: int, pace: float, now: datetime) -> tuple[Step, ...]:
@@ -42,6 +67,7 @@ def play(
     once: bool = False,
     books: Path | None = None,
     called: str = "",
+    more: Callable[[], Sequence[Step]] = nothing_more,
 ) -> None:
     """Play the steps over the line that `to` or `listen` names, until done (once) or stopped.
 
@@ -52,7 +78,7 @@ def play(
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
     line = _as_wired(name, opener(to, listen), fast)
     try:
-        Player(ANALYZERS[name], steps, line, stop, manner, Books(books, called or name)).run()
+        Player(ANALYZERS[name], steps, line, stop, manner, Books(books, called or name), more).run()
     finally:
         line.close()
 

@@ -36,7 +36,8 @@ def draft(lab: Lab, conn: Connection, order_id: int, status: ReportStatus, at: d
     version = rows.last["version"] + 1 if rows.last else 1
     facility = facility_of(lab, rows.order["facility_code"])
     settings = lab.settings
-    return compose(rows, status, version, settings.lab, facility, settings.catalogue, at, reason)
+    titles = {a.name: a.title for a in settings.analyzers}
+    return compose(rows, status, version, settings.lab, facility, settings.catalogue, at, reason, titles)
 
 
 def issue_when_complete(lab: Lab, conn: Connection, actor: Actor, order_id: int, reason: str = "") -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from drivers.driver import Decoded, MessageType, Observation, load_driver
 from middleware import store
+from middleware.actions import SYSTEM
 from middleware.actions.issue import issue_when_complete
 from middleware.consider import TYPED, Considered, consider
 from middleware.lab import Lab
@@ -94,7 +95,9 @@ def _release_one(lab: Lab, conn: Connection, actor: Actor, result_id: int, reaso
 
 
 def _signature(conn: Connection, actor: Actor) -> str:
-    """Name and qualification as the report prints them."""
+    """Name and qualification as the report prints them; "auto" when approved rules released it, nobody else."""
+    if actor == SYSTEM:
+        return "auto"
     user = store.one(conn, User, actor.id) if actor.id is not None else None
     return f"{actor.name}, {user['qualification']}" if user and user["qualification"] else actor.name
 

@@ -113,3 +113,9 @@ def controls(conn: Connection) -> int:
 def tests_awaited(conn: Connection) -> int:
     """Ordered tests that wait for a result."""
     return count(conn, OrderTest, table(OrderTest).c.state == "awaited")
+
+
+def deliveries_pending(conn: Connection) -> int:
+    """Reports whose SMS is still on its way."""
+    d = table(DeliveryState)
+    return count(conn, DeliveryState, d.c.status.in_(("queued", "sent", "accepted")))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from middleware import store
 from middleware.actions import SYSTEM, qc, register, results, samples, users
-from middleware.actions.register import Registered
+from middleware.actions.register import MintedSlip, Registered
 from middleware.lab import Lab
 from middleware.model import Actor, Role, Sex, age_days
 from middleware.schema import Order, OrderTest, Patient, ResultRow, Sample, User
@@ -53,8 +53,7 @@ def seed(lab: Lab, targets: Mapping[str, Mapping[str, Any]]) -> None:
     """Users, earlier visits, control targets and today's forty patients."""
     for username, name, qualification, role in USERS:
         users.create_user(lab, SYSTEM, username, name, qualification, role, PASSWORD, must_change=False)
-    staff = people(lab)
-    _targets(lab, staff[Role.PATHOLOGIST], targets)
+    _targets(lab, people(lab)[Role.PATHOLOGIST], targets)
     admit(lab, visitors())
 
 
@@ -79,8 +78,29 @@ def admit(lab: Lab, people_: tuple[Visitor, ...]) -> list[Registered]:
         made = register.register(lab, desk, form)
         for pk in made.sample_pks:
             samples.receive(lab, bench, pk)
+        _keep_slip(lab, visitor, register.mint_slip(lab, desk, made.order_id))
         done.append(made)
     return done
+
+
+def slips_file(lab: Lab) -> Path:
+    """The demo's pile of paper slips: made-up patients' PINs, for whoever tries the demo."""
+    return lab.settings.var / "slips.jsonl"
+
+
+def _keep_slip(lab: Lab, visitor: Visitor, slip: MintedSlip) -> None:
+    with slips_file(lab).open("a", encoding="utf-8") as pile:
+        line = {"report_no": slip.report_no, "name": visitor.name, "pin": slip.pin, "url": slip.url}
+        pile.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def slip_of(lab: Lab, report_no: str) -> dict[str, str]:
+    """The newest slip of a report in the demo's pile. LookupError when there is none."""
+    lines = [json.loads(line) for line in slips_file(lab).read_text(encoding="utf-8").splitlines()]
+    for line in reversed(lines):
+        if line["report_no"] == report_no:
+            return dict(line)
+    raise LookupError(f"no slip was printed for {report_no}")
 
 
 def _earlier_visit(lab: Lab, desk: Actor, bench: Actor, visitor: Visitor, today: date) -> int | None:
@@ -149,9 +169,10 @@ def _item(lab: Lab, row: Mapping[str, Any], tests: list[str], previous: Mapping[
     }
 
 
-def write_day(path: Path, items: list[dict[str, Any]], seed_number: int = 1) -> None:
-    """The day file, written whole or not at all: a simulator may be looking for it."""
+def write_day(path: Path, items: list[dict[str, Any]], start: datetime, seed_number: int = 1) -> None:
+    """The day file, written whole or not at all: a simulator may be looking for it. `start` anchors its times."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
-    draft.write_text(json.dumps({"seed": seed_number, "samples": items}, ensure_ascii=False, indent=1))
+    day = {"seed": seed_number, "start": start.isoformat(), "samples": items}
+    draft.write_text(json.dumps(day, ensure_ascii=False, indent=1))
     draft.replace(path)

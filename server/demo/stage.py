@@ -17,6 +17,7 @@ from middleware.lab import Lab, open_lab
 from middleware.settings import Settings, load
 from server.demo.seed import day_items, is_empty, seed, write_day
 from server.processes import Processes, free_port, wait_for
+from server.reports.hub import receipt_url
 from server.run import upgrade_all
 
 # port in config/ → what it is; a busy one is replaced by any free one
@@ -60,10 +61,23 @@ class Stage:
         """Where a simulator notes what was acknowledged."""
         return self.home / "sent" / f"{analyzer}.jsonl"
 
+    def day_file(self, number: int) -> Path:
+        """The day files that the simulators play, one after the other."""
+        return self.home / "day" / f"day-{number:03d}.json"
+
     @property
     def day(self) -> Path:
-        """The day file that the simulators play."""
-        return self.home / "day" / "day-001.json"
+        """The first day file: today's forty patients."""
+        return self.day_file(1)
+
+    def days(self) -> list[Path]:
+        """The day files there are."""
+        return sorted(self.day.parent.glob("day-*.json"))
+
+    def played(self) -> bool:
+        """True when every simulator has said that it played the newest day file."""
+        newest = len(self.days())
+        return all(self.books(a).with_suffix(f".played-{newest:03d}").exists() for a in SIMULATORS)
 
     def settings(self) -> Settings:
         """The demo's settings. ConfigError when config/ has mistakes."""
@@ -109,7 +123,7 @@ def prepare(stage: Stage) -> Lab:
     if is_empty(lab):
         seed(lab, targets())
     if not stage.day.exists():
-        write_day(stage.day, day_items(lab))
+        write_day(stage.day, day_items(lab), lab.now())
     return lab
 
 
@@ -117,7 +131,8 @@ def start_services(stage: Stage, processes: Processes) -> None:
     """SMS gateway, report service, pages, middleware; each answered before the next begins."""
     config = ("--config", str(stage.config))
     processes.start("sms", "simulate", "sms", "--listen", f"127.0.0.1:{stage.ports[8095]}", "--inbox",
-                    str(stage.home / "inbox.jsonl"), "--dlr-seconds", "0.5")  # fmt: skip
+                    str(stage.home / "inbox.jsonl"), "--dlr-seconds", "0.5",
+                    "--callback", receipt_url(stage.settings().reports))  # fmt: skip
     processes.start("reports", "reports", *config)
     processes.start("lab", "lab", *config)
     processes.start("middleware", "middleware", *config)
@@ -137,7 +152,7 @@ def start_simulators(stage: Stage, processes: Processes, pace: float, fast: bool
     for analyzer, driver in SIMULATORS.items():
         stage.books(analyzer).parent.mkdir(parents=True, exist_ok=True)
         processes.start(
-            f"simulator-{analyzer}", "simulate", driver, *where[analyzer], "--name", analyzer, "--day", str(stage.day),
+            f"simulator-{analyzer}", "simulate", driver, *where[analyzer], "--name", analyzer, "--day", str(stage.day.parent),
             "--log", str(stage.books(analyzer)), "--pace", str(pace), "--retry", "1",
             *(("--fast", "--once") if fast else ()),
         )  # fmt: skip

@@ -38,6 +38,7 @@ class _Reader(HTMLParser):
         self._open: Form | None = None
         self._select = self._area = ""
         self._ids: dict[str, Form] = {}
+        self._text: tuple[Form, str] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Collect forms, their fields and buttons, and links."""
@@ -63,13 +64,25 @@ class _Reader(HTMLParser):
         elif tag == "select":
             self._select = name
         elif tag == "option" and self._select:
-            form.choices.setdefault(self._select, []).append(at.get("value", ""))
-            if "selected" in at:
-                form.fields.append((self._select, at.get("value", "")))
+            self._option(form, at)
         elif tag == "textarea" and name:
             form.fields.append((name, ""))
         elif tag == "input" and name:
             self._input(form, name, kind, at)
+
+    def _option(self, form: Form, at: Mapping[str, str]) -> None:
+        if "value" in at:
+            form.choices.setdefault(self._select, []).append(at["value"])
+        self._text = (form, self._select) if "value" not in at else None  # its text is its value
+        if "selected" in at and "value" in at:
+            form.fields.append((self._select, at["value"]))
+
+    def handle_data(self, data: str) -> None:
+        """The text of an option without a value is its value."""
+        if self._text is not None and data.strip():
+            form, name = self._text
+            form.choices.setdefault(name, []).append(data.strip())
+            self._text = None
 
     def _input(self, form: Form, name: str, kind: str, at: Mapping[str, str]) -> None:
         if kind in ("checkbox", "radio"):
@@ -129,14 +142,16 @@ class Visitor:
         """Open a page."""
         return _page(self._client.get(path))
 
-    def send(self, page: Page, form: Form, press: tuple[str, str] | None = None, **filled: str | list[str]) -> Page:
+    def send(
+        self, page: Page, form: Form, filled: Mapping[str, str] | None = None, press: tuple[str, str] | None = None
+    ) -> Page:
         """Fill the form in and press a button: fields as they stand, `filled` over them."""
+        new = dict(filled or {})
         data: dict[str, list[str]] = {}
         for name, value in form.fields:
-            if name not in filled:
+            if name not in new:
                 data.setdefault(name, []).append(value)
-        for name, new in filled.items():
-            data[name] = [new] if isinstance(new, str) else new
+        data.update({name: [value] for name, value in new.items()})
         if press is not None and press[0]:
             data[press[0]] = [press[1]]
         url = urljoin(page.url, form.action or page.url)
@@ -147,7 +162,7 @@ class Visitor:
     def log_in(self, username: str, password: str) -> Page:
         """Through the login page, as everybody."""
         page = self.get("/login")
-        return self.send(page, page.form("login"), username=username, password=password)
+        return self.send(page, page.form("login"), {"username": username, "password": password})
 
 
 def _page(answer: httpx2.Response) -> Page:
