@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -61,8 +62,11 @@ class Pins:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
-        self._dummy = self._hasher.hash("no PIN is like this")
         self._places = threading.BoundedSemaphore(_AT_ONCE)
+
+    @cached_property
+    def _dummy(self) -> str:
+        return self._hasher.hash("no PIN is like this")
 
     def right(self, pin_hash: str | None, pin: str) -> bool:
         """True when the PIN is the one behind the hash. Takes ~0.1 s of one core; BusyError when too many wait."""

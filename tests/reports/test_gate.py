@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,16 @@ def test_the_right_pin_opens_the_whole_report(service: Any) -> None:
     assert len(page.content) < 60_000 and "<script" not in page.text
     assert service.state()["delivery"]["opened"] == 1
     assert "Times opened so far: 2" in service.try_pin().text
+
+
+def test_a_hundred_tests_fit_into_sixty_kilobytes(service: Any) -> None:
+    line = service.report().lines[0]
+    lines = tuple(replace(line, panel=f"Panel {n % 9}", note="checked twice", typed=True) for n in range(100))
+    service.put(service.report(lines=lines))
+    for lang in ("en", "hi"):
+        page = service.try_pin(lang=lang)
+        assert page.text.count('role="rowheader"') == 100
+        assert len(page.content) < 60 * 1024
 
 
 @pytest.mark.parametrize("typed", ["8k3f9qxz2m7twb4d", "8K3F-9QXZ-2M7T-WB4D"])

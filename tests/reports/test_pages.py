@@ -101,9 +101,10 @@ def test_the_qr_page_proves_a_report_without_the_patient(service: Any) -> None:
     assert page.status_code == 200
     shown = BeautifulSoup(page.text, "html.parser").find("section").get_text(" ", strip=True)
     assert shown == (
-        "Is this report genuine? Yes. This laboratory issued a report with this number and exactly this content. "
+        "Is this report genuine? Yes. This laboratory issued this report. "
         "Report No. DDU-261122-0001 Version 1 Laboratory DDU Hospital, Varanasi Issued 22-11-2026 12:00 "
-        "This is the newest version. Compare these lines with the paper. Nothing about the patient is shown here."
+        "This is the newest version. Compare these lines with the paper. The results are not shown here: if you doubt "
+        "one, ask the laboratory."
     )
     assert service.state()["delivery"]["opened"] == 0
 
