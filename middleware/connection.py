@@ -254,7 +254,7 @@ class Hl7Connection:
 
     async def _block(self, block: mllp.Block) -> None:
         bodies = hl7.split(block.body)
-        if len(bodies) < 2 and block.body.startswith(b"MSH"):
+        if len(bodies) == 1 and not block.body.lstrip().startswith((b"FHS", b"BHS")):
             bodies = [block.body]  # verbatim
         self._record.begin()
         messages = [self._record.message(body) for body in bodies]
