@@ -103,7 +103,7 @@ def reports(
         query = query.where(by_name | (func.upper(REPORT.c.report_no).contains(key.upper(), autoescape=True)))
     if since is not None:
         query = query.where(REPORT.c.issued_at >= since)
-    rows = conn.execute(query.order_by(REPORT.c.issued_at.desc()).limit(limit * 3)).mappings()
+    rows = conn.execute(query.order_by(REPORT.c.issued_at.desc(), REPORT.c.id.desc()).limit(limit * 3)).mappings()
     lines = [line for line in map(_line, rows) if _shown(line, show)]
     return tuple(sorted(lines, key=lambda r: not r.problem)[:limit])
 
