@@ -196,14 +196,15 @@ def main() -> None:
     """Measure everything, print and keep the table."""
     with tempfile.TemporaryDirectory(prefix="labmitra-bench-") as name:
         folder = Path(name)
-        stage = build(ROOT / "config", folder)
+        stage = build(ROOT / "config", folder, usual_ports=False)
         lab = prepare(stage)
         rows = [*decode_rows(), *journal_rows(folder), *pdf_rows(lab), *live_rows(stage, lab)]
         lab.engine.dispose()
     width = max(len(r[0]) for r in rows)
     for what, figure, how in rows:
         print(f"{what:<{width}}  {figure:>16}  {how}")
-    head = f"# Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\nPython {platform.python_version()}, {os.cpu_count()} cores.\n\n"
+    where = f"Python {platform.python_version()}, {os.cpu_count()} cores."
+    head = f"# Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\n{where}\n\n"
     table = "| what | figure | how |\n|---|---|---|\n" + "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows)
     (ROOT / "bench/results.md").write_text(head + table, encoding="utf-8")
 

@@ -14,13 +14,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from middleware.model import CatalogueTest, Context, Reason, Result, SampleFacts, SampleState, Sex, TestState, Verdict
-from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, NOTE, reason
+from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, reason
 from middleware.values import Limits, is_above, is_below, limits_for, maybe_above, maybe_below
 
 if TYPE_CHECKING:  # the shape alone: rules read no files
     from middleware.settings import RuleSettings
 
-GRADES = ("manual", "capture", "field")
 HIGH_AND_LOW = frozenset({"H", "L", "HH", "LL"})
 
 
@@ -202,11 +201,10 @@ def never_list(subject: Subject) -> Iterator[Reason]:
 
 
 def unproven_driver(subject: Subject) -> Iterator[Reason]:
-    """Only a driver proven in the field may release by itself; elsewhere it is said and holds nothing."""
+    """Only a driver proven in the field may release by itself; where a person releases anyway nothing is said."""
     facts = subject.context.analyzer
-    if GRADES.index(facts.grade) < GRADES.index(subject.setting("unproven_driver", "needed", "field")):
-        severity = HOLD if facts.auto_release else NOTE
-        yield subject.say("unproven_driver", "unproven_driver", severity, driver=facts.driver, grade=facts.grade)
+    if facts.auto_release and facts.grade != "field":
+        yield subject.say("unproven_driver", "unproven_driver", HOLD, driver=facts.driver, grade=facts.grade)
 
 
 def correction(subject: Subject) -> Iterator[Reason]:

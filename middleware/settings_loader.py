@@ -38,7 +38,6 @@ LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket")
 DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql")
 ALWAYS_ON = ("identity", "absurd", "critical", "never_list", "unproven_driver")
 RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "correction", "second_result")
-GRADES = ("manual", "capture", "field")
 
 
 class Reading:
@@ -175,6 +174,7 @@ def _web(reading: Reading) -> WebSettings:
         port=table.integer("port", 8080, 1, 65535),
         session_minutes=table.integer("session_minutes", 60, 1, 1440),
         secure_cookies=table.flag("secure_cookies", False),
+        api_keys=_digests(table, "api_keys"),
     )
     table.finish()
     return settings
@@ -194,12 +194,18 @@ def _hub(reading: Reading) -> HubSettings:
     return settings
 
 
+def _digests(table: Table, key: str) -> dict[str, str]:
+    """Name → SHA-256 hex of a key that stands nowhere here."""
+    digests = table.mapping(key)
+    for name, digest in digests.items():
+        if len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef"):
+            table.problem(f"{key}.{name}", "is not a SHA-256 in hex", "64 digits 0-9 a-f, never the key itself")
+    return digests
+
+
 def _reports(reading: Reading, hub: HubSettings, facility: str) -> ReportServiceSettings:
     table = reading.table("reports")
-    keys = table.mapping("facility_keys")
-    for code, digest in keys.items():
-        if len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef"):
-            table.problem(f"facility_keys.{code}", "is not a SHA-256 in hex", "64 digits 0-9 a-f, never the key itself")
+    keys = _digests(table, "facility_keys")
     if table.flag("trust_local_key", False) and hub.key:
         keys.setdefault(facility, hashlib.sha256(hub.key.encode()).hexdigest())
     settings = ReportServiceSettings(
@@ -357,8 +363,6 @@ def _parameters(reading: Reading, rule: str, values: object) -> dict[str, object
         found["lifelong"] = table.known_words("lifelong", [c for c, t in tests.items() if t.coded])
     elif rule == "analyzer_flags":
         found["ignore"] = table.words("ignore", ("", "N", "H", "L", "HH", "LL"))
-    elif rule == "unproven_driver":
-        found["needed"] = table.one_of("needed", GRADES, "field")
     table.finish()
     return found
 

@@ -41,7 +41,7 @@ class Day:
 def run(config: Path) -> int:
     """Play the day in a folder that is thrown away afterwards; 0 when everything balances."""
     with tempfile.TemporaryDirectory(prefix="labmitra-once-") as name:
-        stage = build(config, Path(name))
+        stage = build(config, Path(name), usual_ports=False)
         lab = prepare(stage)
         try:
             with Processes(stage.home / "log", stage.environ) as processes:

@@ -88,11 +88,14 @@ class Stage:
         return open_lab(self.settings())
 
 
-def build(source: Path, home: Path) -> Stage:
-    """A stage in `home`: configuration copied from `source`, busy ports replaced."""
+def build(source: Path, home: Path, usual_ports: bool = True) -> Stage:
+    """A stage in `home`: configuration copied from `source`, busy ports replaced.
+
+    Without `usual_ports` every port is a fresh one: two labs that start at the same moment must never share a line.
+    """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    ports = {port: free_port(port) for port in PORTS}
+    ports = {port: free_port(port if usual_ports else 0) for port in PORTS}
     stage = Stage(home, ports)
     shutil.rmtree(stage.config, ignore_errors=True)
     shutil.copytree(source, stage.config, ignore=shutil.ignore_patterns("__pycache__", "*.py"))

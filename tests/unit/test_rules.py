@@ -83,7 +83,6 @@ def test_all_reasons_are_kept_and_a_critical_potassium_has_three() -> None:
         ("critical", "critical"),
         ("release_limits", "hold"),
         ("analyzer_flags", "hold"),
-        ("unproven_driver", "note"),
     ]
 
 

@@ -184,8 +184,6 @@ RULES = [
      'did you mean "RHD"?'),
     ('without_window = "reference"', 'without_window = "refrence"', "release_limits.without_window",
      '"refrence" is unknown', 'did you mean "reference"?'),
-    ('needed = "field"', 'needed = "proven"', "unproven_driver.needed", '"proven" is unknown',
-     "known: capture, field, manual"),
     ('ignore = ["",', 'ignore = [1,', "analyzer_flags.ignore", "is not a list of texts", 'ignore = ["…", "…"]'),
 ]  # fmt: skip
 MISTAKES = [
