@@ -20,6 +20,7 @@ import serial
 from middleware.transports import FULL, STUCK, Wire
 
 OPTIONS = {"baud": "9600", "bits": "8", "parity": "N", "stop": "1", "flow": "none"}
+WRITE_TIMEOUT = 10.0  # seconds until a hung network port counts as gone
 FLOWS = ("none", "xonxoff", "rtscts", "dsrdtr")
 
 
@@ -57,7 +58,7 @@ async def _open_port(path: str, settings: dict[str, Any]) -> Wire:
 
 
 async def _open_network(url: str, settings: dict[str, Any]) -> Wire:
-    port = await asyncio.to_thread(serial.serial_for_url, url, timeout=0.2, **settings)
+    port = await asyncio.to_thread(serial.serial_for_url, url, timeout=0.2, write_timeout=WRITE_TIMEOUT, **settings)
     return NetworkPortWire(port, url)
 
 
@@ -134,9 +135,9 @@ class NetworkPortWire(Wire):
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._room = threading.Event()
         self._room.set()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read_all, self._write_all)]
-        for thread in self._threads:
-            thread.start()
+        self._writer = threading.Thread(target=self._write_all, daemon=True)
+        self._writer.start()
+        threading.Thread(target=self._read_all, daemon=True).start()
 
     def write(self, data: bytes) -> None:
         if not self._ended:
@@ -164,8 +165,10 @@ class NetworkPortWire(Wire):
                     self._call(self.data_received, data)
         except OSError:  # pyserial's own errors are OSErrors
             self._call(self.close)
-        finally:
-            self._port.close()  # also ends a write that a hung peer holds
+        finally:  # pyserial cannot bear a close while another thread is inside a call
+            self._outgoing.put(None)
+            self._writer.join()
+            self._port.close()
 
     def _write_all(self) -> None:
         try:
