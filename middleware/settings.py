@@ -76,12 +76,13 @@ class LabSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """[web] of lab.toml: the technician pages."""
+    """[web] of lab.toml: the technician pages. `api_keys`: hospital system's name → SHA-256 hex of its key."""
 
     host: str
     port: int
     session_minutes: int
     secure_cookies: bool
+    api_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,3 +80,8 @@ def _most_used(conn: Connection, column: str, limit: int) -> tuple[str, ...]:
     col = ORDER.c[column]
     query = select(col).where(col != "").group_by(col).order_by(func.count().desc(), col).limit(limit)
     return tuple(conn.execute(query).scalars())
+
+
+def by_uhid(conn: Connection, uhid: str) -> int | None:
+    """The patient with this UHID; None when nobody has it here."""
+    return conn.execute(select(PATIENT.c.id).where(func.upper(PATIENT.c.uhid) == uhid.upper())).scalars().first()

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from middleware.lab import Lab
 from middleware.model import NotAllowed, Refused
-from server.lab import auth, live, trouble, watch
+from server.lab import api, auth, live, trouble, watch
 from server.lab.front import Counts, Front
 from server.lab.pages import (
     analyzers,
@@ -66,13 +66,14 @@ def routers() -> tuple[APIRouter, ...]:
         qc.router,
         analyzers.router,
         messages.router,
+        api.docs,
         live.router,
     )
 
 
 def create_app(lab: Lab) -> FastAPI:
     """The app of one lab. ConfigError when config/strings has mistakes."""
-    app = FastAPI(title="Lab Mitra", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app = FastAPI(title="Lab Mitra", docs_url=None, redoc_url=None, openapi_url=None)
     counts = Counts()
     app.state.lab = lab
     app.state.strings = Strings.load(lab.settings.config)
@@ -82,6 +83,8 @@ def create_app(lab: Lab) -> FastAPI:
     for router in routers():
         app.include_router(router, dependencies=[Depends(guard)], include_in_schema=False)
     app.include_router(watch.router(lab, counts), include_in_schema=False)
+    app.state.api = api.create_api(lab, app.state.strings, app.state.refusals)
+    app.mount("/api/v1", app.state.api)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_error_pages(app)
     app.add_middleware(Front, lab=lab, sessions=app.state.sessions, counts=counts)

@@ -21,9 +21,11 @@ def runs(lab):
         with lab.write() as conn:
             for n, value in enumerate(values):
                 number = Decimal(value) if value.replace(".", "", 1).isdigit() else None
-                put(conn, ControlRow, identity=f"{lot}-{test}-{n}", message_id="m1", ordinal=n, analyzer="xn550", lot=lot,
-                    code="HGB", test=test, verbatim=value, value=number, unit="g/dL", observed_at=None,
-                    received_at=lab.now() + timedelta(hours=n), target_id=target, excluded=False, excluded_note="")  # fmt: skip
+                put(
+                    conn, ControlRow, identity=f"{lot}-{test}-{n}", message_id="m1", ordinal=n, analyzer="xn550",
+                    lot=lot, code="HGB", test=test, verbatim=value, value=number, unit="g/dL", observed_at=None,
+                    received_at=lab.now() + timedelta(hours=n), target_id=target, excluded=False, excluded_note="",
+                )  # fmt: skip
 
     return store
 
@@ -60,7 +62,8 @@ def test_target_gives_chart_figures_and_distance(client_as, world, runs):
     (target,) = world.rows(ControlTarget)
     kept = {k: target[k] for k in ("analyzer", "lot", "level", "test", "mean", "sd", "provisional", "set_by", "note")}
     assert kept == {"analyzer": "xn550", "lot": "QC-1234/A", "level": "L2", "test": "HB", "mean": Decimal("12.0"),
-                    "sd": Decimal("0.2"), "provisional": True, "set_by": "Pathologist Devi", "note": "insert"}  # fmt: skip
+                    "sd": Decimal("0.2"), "provisional": True, "set_by": "Pathologist Devi",
+                    "note": "insert"}  # fmt: skip
     soup = browser.get(URL)
     svg = soup.select_one(".chart svg")
     assert svg.title.text.startswith("Haemoglobin · QC-1234/A") and len(svg.select("circle, path")) == 3
