@@ -133,7 +133,8 @@ class ResultState(StrEnum):
 
 RESULT_MOVES: Mapping[ResultState, frozenset[ResultState]] = {
     ResultState.HELD: frozenset({ResultState.RELEASED, ResultState.REJECTED}),
-    ResultState.AUTOVERIFIED: frozenset({ResultState.RELEASED, ResultState.REJECTED}),
+    # back to held when a second result of the same test arrives: a person chooses
+    ResultState.AUTOVERIFIED: frozenset({ResultState.RELEASED, ResultState.REJECTED, ResultState.HELD}),
     ResultState.RELEASED: frozenset({ResultState.AMENDED}),
     ResultState.AMENDED: frozenset(),
     ResultState.REJECTED: frozenset(),

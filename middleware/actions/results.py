@@ -19,9 +19,9 @@ from middleware.actions import SYSTEM
 from middleware.actions.issue import issue_when_complete
 from middleware.consider import TYPED, Considered, consider
 from middleware.lab import Lab
-from middleware.model import RESULT_MOVES, Actor, Refused, ResultState, Right, TestState, Verdict
+from middleware.model import RESULT_MOVES, Actor, Refused, ResultState, Right, TestState
 from middleware.schema import CriticalCall, OrderTest, ReasonRow, ResultRow, Sample, User
-from middleware.store.record import put_reasons, result_columns
+from middleware.store.record import hold_twins, put_reasons, result_columns
 
 OPEN = (ResultState.HELD.value, ResultState.AUTOVERIFIED.value)
 CORRECTED = "The analyzer sent another result"
@@ -228,7 +228,7 @@ def _put_typed(
     result = thought.matched.results[0]
     if result.value is None and result.coded is None:
         raise Refused(f"{first.strip()!r} is not a value of this test.")
-    verdict = Verdict(result.identity, tuple(r for r in thought.verdicts[0].reasons if r.rule != "second_result"))
+    verdict = thought.verdicts[0]
     patient = thought.samples[result.sample_pk].patient_id
     columns = result_columns(replace(result, comments=(comment,) if comment.strip() else ()), verdict)
     row_id = store.put(
@@ -237,6 +237,7 @@ def _put_typed(
         created_at=lab.now(),
     )  # fmt: skip
     put_reasons(conn, row_id, verdict)
+    hold_twins(conn, row_id, result, "typed")
     detail = {"test": test["test"], "value": result.display}
     store.audit(conn, lab.now(), actor, "type result", "result", row_id, detail)
     store.touch(conn, "results")

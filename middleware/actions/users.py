@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -20,7 +21,6 @@ from middleware.model import Actor, Refused, Right, Role
 from middleware.schema import LockedOut, User
 
 HASHER = PasswordHasher()
-_NOBODY = HASHER.hash("nobody's password")  # verified when the name is unknown, so that time tells nothing
 TRIES, WINDOW = 5, timedelta(minutes=15)
 SHORTEST = 8
 
@@ -64,7 +64,7 @@ def check_login(lab: Lab, username: str, password: str, client: str) -> Person |
         row = conn.execute(select(u).where(u.c.username == username.casefold())).mappings().first()
     if wrong[0] >= TRIES or wrong[1] >= TRIES * 4:
         raise Refused("Too many wrong tries. Wait 15 minutes, or ask the admin for a new password.")
-    good = _verify(row["password_hash"] if row else _NOBODY, password)
+    good = _verify(row["password_hash"] if row else _nobody(), password)
     if row is None or not good or not row["active"]:
         with lab.write() as conn:
             conn.execute(f.insert(), [{"key": key, "at": lab.now()} for key in keys])
@@ -74,6 +74,12 @@ def check_login(lab: Lab, username: str, password: str, client: str) -> Person |
         found = person_of(row["id"], dict(row))
         store.audit(conn, lab.now(), found.actor, "log in", "user", found.id, {})
     return found
+
+
+@cache
+def _nobody() -> str:
+    """Verified when the name is unknown, so that time tells nothing."""
+    return HASHER.hash("nobody's password")
 
 
 def person_of(user_id: int, row: Mapping[str, Any]) -> Person:

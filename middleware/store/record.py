@@ -22,6 +22,7 @@ from middleware.schema import (
     ResultRow,
     UnmatchedRow,
 )
+from middleware.sentences import reason
 from middleware.store.core import count, insert_into, put, table, touch
 
 
@@ -119,7 +120,19 @@ def _put_result(
         **result_columns(result, verdict),
     )
     put_reasons(conn, row_id, verdict)
+    hold_twins(conn, row_id, result, message.analyzer)
     return row_id
+
+
+def hold_twins(conn: Connection, row_id: int, result: Result, source: str) -> None:
+    """Two open results of one test: neither is green any more, a person chooses (and never by "release all green")."""
+    r = table(ResultRow)
+    twins = (r.c.order_test_id == result.order_test_id) & (r.c.id != row_id)
+    waiting = conn.execute(select(r.c.id).where(twins, r.c.state == ResultState.AUTOVERIFIED.value)).scalars().all()
+    why = reason("second_result", "second_open", others=f"{result.display or result.verbatim} ({source})")
+    for twin in waiting:
+        conn.execute(r.update().where(r.c.id == twin).values(state=ResultState.HELD.value, green=False))
+        put_reasons(conn, twin, Verdict(result.identity, (why,)))
 
 
 def result_columns(result: Result, verdict: Verdict) -> dict[str, Any]:

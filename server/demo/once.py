@@ -51,6 +51,7 @@ def run(config: Path) -> int:
             return 1
         finally:
             lab.engine.dispose()
+            stage.close()
 
 
 def _day(stage: Stage, lab: Lab, processes: Processes) -> int:

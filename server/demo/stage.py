@@ -9,14 +9,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from middleware.lab import Lab, open_lab
 from middleware.settings import Settings, load
 from server.demo.seed import day_items, is_empty, seed, write_day
-from server.processes import Processes, free_port, wait_for
+from server.processes import Processes, held_port, never, wait_for
 from server.reports.hub import receipt_url
 from server.run import upgrade_all
 
@@ -42,6 +44,13 @@ class Stage:
 
     home: Path
     ports: Mapping[int, int]
+    more: Mapping[str, str] = field(default_factory=dict)  # environment of the services beside what the demo needs
+    held: tuple[socket.socket, ...] = field(default=(), compare=False)  # the ports, kept for our services
+
+    def close(self) -> None:
+        """Let go of the ports."""
+        for port in self.held:
+            port.close()
 
     @property
     def config(self) -> Path:
@@ -51,7 +60,8 @@ class Stage:
     @property
     def environ(self) -> dict[str, str]:
         """What the services get beside the files: where data lives, and SMS at any hour."""
-        return {"LABMITRA_STORE__VAR": str(self.home), "LABMITRA_SMS__QUIET_FROM": "0", "LABMITRA_SMS__QUIET_TO": "0"}
+        always = {"LABMITRA_STORE__VAR": str(self.home), "LABMITRA_SMS__QUIET_FROM": "0", "LABMITRA_SMS__QUIET_TO": "0"}
+        return {**always, **self.more}
 
     def url(self, port: int) -> str:
         """The address of what stands at `port` in config/."""
@@ -88,15 +98,16 @@ class Stage:
         return open_lab(self.settings())
 
 
-def build(source: Path, home: Path, usual_ports: bool = True) -> Stage:
-    """A stage in `home`: configuration copied from `source`, busy ports replaced.
+def build(source: Path, home: Path, usual_ports: bool = True, more: Mapping[str, str] = MappingProxyType({})) -> Stage:
+    """A stage in `home`: configuration copied from `source`, busy ports replaced; `more` is further environment.
 
     Without `usual_ports` every port is a fresh one: two labs that start at the same moment must never share a line.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    ports = {port: free_port(port if usual_ports else 0) for port in PORTS}
-    stage = Stage(home, ports)
+    held = {port: held_port(port if usual_ports else 0) for port in PORTS}
+    ports = {port: int(it.getsockname()[1]) for port, it in held.items()}
+    stage = Stage(home, ports, more, tuple(held.values()))
     shutil.rmtree(stage.config, ignore_errors=True)
     shutil.copytree(source, stage.config, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     for name in ("lab.toml", "analyzers.toml"):
@@ -130,8 +141,8 @@ def prepare(stage: Stage) -> Lab:
     return lab
 
 
-def start_services(stage: Stage, processes: Processes) -> None:
-    """SMS gateway, report service, pages, middleware; each answered before the next begins."""
+def start_services(stage: Stage, processes: Processes, interrupted: Callable[[], bool] = never) -> None:
+    """SMS gateway, report service, pages, middleware; returns when all that have pages answer."""
     config = ("--config", str(stage.config))
     processes.start("sms", "simulate", "sms", "--listen", f"127.0.0.1:{stage.ports[8095]}", "--inbox",
                     str(stage.home / "inbox.jsonl"), "--dlr-seconds", "0.5",
@@ -139,9 +150,8 @@ def start_services(stage: Stage, processes: Processes) -> None:
     processes.start("reports", "reports", *config)
     processes.start("lab", "lab", *config)
     processes.start("middleware", "middleware", *config)
-    wait_for(stage.url(8095) + "/inbox.json", processes)
-    wait_for(stage.url(8090) + "/healthz", processes)
-    wait_for(stage.url(8080) + "/healthz", processes)
+    for address in (stage.url(8095) + "/inbox.json", stage.url(8090) + "/healthz", stage.url(8080) + "/healthz"):
+        wait_for(address, processes, interrupted=interrupted)
 
 
 def start_simulators(stage: Stage, processes: Processes, pace: float, fast: bool) -> None:
@@ -155,8 +165,8 @@ def start_simulators(stage: Stage, processes: Processes, pace: float, fast: bool
     for analyzer, driver in SIMULATORS.items():
         stage.books(analyzer).parent.mkdir(parents=True, exist_ok=True)
         processes.start(
-            f"simulator-{analyzer}", "simulate", driver, *where[analyzer], "--name", analyzer, "--day", str(stage.day.parent),
-            "--log", str(stage.books(analyzer)), "--pace", str(pace), "--retry", "1",
+            f"simulator-{analyzer}", "simulate", driver, *where[analyzer], "--name", analyzer,
+            "--day", str(stage.day.parent), "--log", str(stage.books(analyzer)), "--pace", str(pace), "--retry", "1",
             *(("--fast", "--once") if fast else ()),
         )  # fmt: skip
 

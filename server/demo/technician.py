@@ -97,16 +97,18 @@ class Technician:
         return filled
 
     def clear_the_tray(self) -> None:
-        """Link the mis-scanned tube she has in hand by the suggestion; the rest stays where it is."""
-        page = self._at.get("/unmatched")
-        for form in page.all_forms("/unmatched"):
-            offered = form.choices.get("sample", [])
-            if form.value("reason") is None or not [s for s in offered if s]:
+        """Link what a mis-scanned tube gave, where just one tube comes into question; the rest stays in the tray."""
+        tray = self._at.get("/unmatched")
+        for link in dict.fromkeys(link for link in tray.links if re.fullmatch(r"/unmatched/\d+", link)):
+            page = self._at.get(link)
+            form = page.form("/link")
+            offered, rows = form.choices.get("sample", []), form.choices.get("row", [])
+            unsure = [r for r in rows if form.value(f"test{r}") is None]
+            if len(offered) != 1 or unsure:
                 continue
-            _ok(self._at.send(page, form, {"sample": next(s for s in offered if s),
-                                           "reason": "tube in hand, name and number read from the label"}))  # fmt: skip
-            self.done["linked by hand"] += 1
-            return
+            reason = "tube in hand, name and number read from its label"
+            _ok(self._at.send(page, form, {"sample": offered[0], "reason": reason}))
+            self.done["linked by hand"] += len(rows)
 
     def amend(self, sample_path: str) -> str:
         """Amend the first released number on a sample page by one in its last digit; "" when there was none."""
