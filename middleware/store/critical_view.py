@@ -114,7 +114,8 @@ def history(conn: Connection, limit: int = 50) -> tuple[Told, ...]:
     rows = conn.execute(
         select(
             _call.c.at, _call.c.told, _call.c.phone, _call.c.reached, _call.c.read_back, _call.c.note,
-            _call.c.called_by, _p.c.name, _s.c.id.label("sample_pk"), _s.c.sample_id, _r.c.test, _r.c.display, _r.c.unit,
+            _call.c.called_by, _p.c.name, _s.c.id.label("sample_pk"), _s.c.sample_id, _r.c.test, _r.c.display,
+            _r.c.unit,
         )
         .select_from(
             _call.join(_r, _r.c.id == _call.c.result_id).join(_s, _s.c.id == _r.c.sample_pk)

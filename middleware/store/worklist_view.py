@@ -204,11 +204,15 @@ def _samples(conn: Connection, pks: Iterable[int], wanted: Wanted) -> tuple[Open
     made = [
         OpenSample(
             **row, since=min(r.created_at for r in results[row["pk"]]), awaited=awaited.get(row["pk"], 0),
-            results=tuple(results[row["pk"]]),
+            results=tuple(sorted(results[row["pk"]], key=_rank)),
         )
         for row in rows
     ]  # fmt: skip
     return tuple(sorted(made, key=lambda s: order[s.pk]))
+
+
+def _rank(result: OpenResult) -> tuple[bool, bool, int]:
+    return not result.critical, result.state != ResultState.HELD.value, result.id
 
 
 def _results(conn: Connection, pks: Iterable[int], wanted: Wanted) -> dict[int, list[OpenResult]]:

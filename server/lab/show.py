@@ -73,7 +73,15 @@ def environment(zone: ZoneInfo, static: Mapping[str, str], has_word: Callable[[s
     env.globals["has_word"] = has_word
     env.globals["static"] = lambda name: f"/static/{name}?v={static[name]}"
     env.filters.update(
-        when=when, day=day, clock=clock, ago=ago, age=age, tube=tube, both=both, interval=interval, kind=kind_of_flag,
+        when=when,
+        day=day,
+        clock=clock,
+        ago=ago,
+        age=age,
+        tube=tube,
+        both=both,
+        interval=interval,
+        kind=kind_of_flag,
         names=names,
     )
     return env

@@ -207,6 +207,8 @@ NAV = (
     NavItem("/worklist", "nav.worklist", (Right.SEE_RESULTS,)),
     NavItem("/critical", "nav.critical", (Right.CALL,)),
     NavItem("/unmatched", "nav.unmatched", (Right.LINK,)),
+    NavItem("/enter", "nav.enter", (Right.ENTER,)),
+    NavItem("/receive", "nav.receive", (Right.COLLECT,)),
     NavItem("/register", "nav.register", (Right.REGISTER,)),
     NavItem("/patients", "nav.patients", (Right.SEARCH,)),
     NavItem("/reports", "nav.reports", (Right.REPORTS,)),

@@ -10,8 +10,10 @@ from middleware.schema import CriticalCall, ResultRow
 @pytest.fixture
 def critical(world):
     sample = world.order(world.patient("Ram Lal"), tests=("PLT", "HB"))
-    return sample, world.result(sample, "PLT", "8", critical=True, flag="LL"), world.result(
-        sample, "HB", "4.0", critical=True, flag="LL"
+    return (
+        sample,
+        world.result(sample, "PLT", "8", critical=True, flag="LL"),
+        world.result(sample, "HB", "4.0", critical=True, flag="LL"),
     )
 
 
@@ -28,7 +30,8 @@ def test_shows_whom_to_call(client_as, critical):
         "Platelet count 8 10^3/µL ▼▼Critical low", "Haemoglobin 4.0 g/dL ▼▼Critical low",
     ]  # fmt: skip
     assert {d.dt.text: d.dd.text for d in card.select(".facts div")} == {
-        "Doctor": "Dr Singh", "Department / ward": "OPD 4", "Facility": "VNS-DH-DDU", "Patient's phone": "+919812345670",
+        "Doctor": "Dr Singh", "Department / ward": "OPD 4", "Facility": "VNS-DH-DDU",
+        "Patient's phone": "+919812345670",
     }  # fmt: skip
 
 

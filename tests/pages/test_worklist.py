@@ -35,6 +35,16 @@ def test_a_held_result_says_everything_in_words(client_as, world, clock):
     assert "107-6326-0002-" in header and "1 more awaited" in header
 
 
+def test_within_a_tube_critical_then_held_then_green(client_as, world):
+    sample = world.order(tests=("HB", "PLT", "WBC", "RBC"))
+    green = world.result(sample, "HB", state="autoverified")
+    held = world.result(sample, "WBC", "3.0")
+    critical = world.result(sample, "PLT", "8", critical=True)
+    also = world.result(sample, "RBC", "3.1")
+    shown = [int(tr["data-row"]) for tr in client_as("technician").get("/worklist").select("tr[data-row]")]
+    assert shown == [critical, held, also, green]
+
+
 def test_the_same_in_hindi(client_as, world):
     world.result(world.order(), "HB", "6.1", flag="L", reasons=[("Fell.", "hold")])
     why = client_as("technician", "hi").get("/worklist").select_one(".why")

@@ -72,7 +72,11 @@ def record(request: Request, lab: LabDep, actor: MayCall, form: FormDep) -> Resp
         reached = _record(lab, actor, form)
     except Refused as refusal:
         typed = CallForm(
-            form.whole("sample"), form.text("told"), form.text("phone"), form.text("note"), refused_text(request, refusal)
+            form.whole("sample"),
+            form.text("told"),
+            form.text("phone"),
+            form.text("note"),
+            refused_text(request, refusal),
         )
         return _show(request, lab, typed, 409)
     return redirect(request, "/critical", "critical.saved" if reached else "critical.saved.not",

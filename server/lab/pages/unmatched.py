@@ -1,4 +1,4 @@
-"""The tray: results that are nobody's yet. A person links them to the tube in her hand, or dismisses them, with a reason.
+"""The tray: results that are nobody's yet. A person links them to the tube in her hand or dismisses them.
 
 Law: suggestions are only a list, none is ever chosen beforehand; a linked result passes the same rules as any other
 and is held. Source: domain 8.6 (never dropped, never guessed; linking by hand needs the tube in hand and is logged).
@@ -156,8 +156,7 @@ def link(request: Request, lab: LabDep, session: SessionDep, form: FormDep, acto
         except Refused as refusal:
             trouble.append(refused_text(request, refusal))
     if trouble:
-        left = next(iter(r for r in rows), row_id)
-        return _left(request, lab, session, (row_id, left, *rows), tuple(dict.fromkeys(trouble)), reason)
+        return _left(request, lab, session, (row_id, *rows), tuple(dict.fromkeys(trouble)), reason)
     return redirect(request, "/unmatched", "unmatched.linked", n=linked)
 
 
@@ -174,7 +173,7 @@ def _left(
 
 
 @router.post("/unmatched/{row_id}/dismiss")
-def dismiss(request: Request, lab: LabDep, form: FormDep, actor: MayLink, row_id: int) -> Response:
+def dismiss(request: Request, lab: LabDep, form: FormDep, actor: MayLink, row_id: int) -> Response:  # noqa: ARG001
     """Take the ticked rows out of the tray without filing them; they stay stored with the reason."""
     reason, rows = form.must("reason"), form.whole_numbers("row")
     if not rows:
