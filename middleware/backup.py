@@ -30,7 +30,10 @@ def _copy(source: Path, to: Path) -> str:
         return f"{source.name}: not there yet"
     part, target = to / f"{source.name}.part", to / source.name
     part.unlink(missing_ok=True)
-    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old, closing(sqlite3.connect(part)) as new:
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as old,
+        closing(sqlite3.connect(part)) as new,
+    ):
         old.backup(new)
         sound = new.execute("PRAGMA integrity_check").fetchone()[0]
     if sound != "ok":

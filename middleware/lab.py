@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from middleware.settings import Settings
+
+# One laboratory has one writer at a time, on both engines: no two people can each believe they released the last test.
+_WRITER = 0x4C4D5752
+_PATIENCE = 10  # seconds a writer waits for another one
 
 
 def _now() -> datetime:
@@ -30,12 +34,15 @@ class Lab:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One write transaction (BEGIN IMMEDIATE on SQLite): commit at the end, roll back on any exception."""
+        """One write transaction, the only one at a time: commit at the end, roll back on any exception."""
         with self.engine.connect() as conn:
-            if conn.dialect.name == "sqlite":
-                conn.exec_driver_sql("BEGIN IMMEDIATE")
-            with conn.begin() if not conn.in_transaction() else _commit(conn):
+            lock_writers(conn)
+            try:
                 yield conn
+            except BaseException:
+                conn.rollback()
+                raise
+            conn.commit()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -43,36 +50,46 @@ class Lab:
         with self.engine.connect() as conn:
             if conn.dialect.name == "sqlite":
                 conn.exec_driver_sql("BEGIN")
+            else:  # READ COMMITTED would let two statements of one page see two states
+                conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             try:
                 yield conn
             finally:
                 conn.rollback()
 
 
-@contextmanager
-def _commit(conn: Connection) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        conn.rollback()
-        raise
-    conn.commit()
+def lock_writers(conn: Connection) -> None:
+    """Begin a transaction that no other writer of this laboratory's database shares."""
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for SQLite (WAL, synchronous FULL, foreign keys) or PostgreSQL, from an SQLAlchemy URL."""
+    """An engine for SQLite (WAL, synchronous FULL, foreign keys) or PostgreSQL; `postgresql://` means psycopg 3.
+
+    Values never stand in its errors: they are patients'.
+    """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": 10, "check_same_thread": False})
+        wait = {"options": f"-c lock_timeout={_PATIENCE}s"}
+        return create_engine(_psycopg(url), pool_pre_ping=True, hide_parameters=True, connect_args=wait)
+    patient = {"timeout": _PATIENCE, "check_same_thread": False}
+    engine = create_engine(url, hide_parameters=True, connect_args=patient)
     event.listen(engine, "connect", _sqlite_pragmas)
     return engine
+
+
+def _psycopg(url: str) -> str:
+    scheme, rest = url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else url
 
 
 def _sqlite_pragmas(dbapi: Any, _record: object) -> None:
     # The driver's own implicit BEGIN would be deferred: we say BEGIN IMMEDIATE ourselves (see Lab.write).
     dbapi.isolation_level = None
     cursor = dbapi.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_PATIENCE * 1000}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

