@@ -24,9 +24,9 @@ class Refusals:
 
     @classmethod
     def of(cls, strings: Strings) -> Refusals:
-        """The sentences of config/strings, longest first: the most particular one wins."""
+        """The sentences of config/strings, those without blanks first: the most particular one wins."""
         listed = [(texts["en"], key) for key, texts in strings.table.items() if key.startswith(PREFIX)]
-        listed.sort(key=lambda pair: -len(pair[0]))
+        listed.sort(key=lambda pair: (pair[0].count("{"), -len(pair[0])))
         return cls(strings, tuple((_pattern(text), key) for text, key in listed))
 
     def find(self, text: str) -> tuple[str, dict[str, str]] | None:
