@@ -88,13 +88,15 @@ def find_access(conn: Connection, report_no: str) -> Row[Any] | None:
 
 
 def put_access(conn: Connection, report_no: str, values: Mapping[str, Any]) -> None:
-    """Replace how a report may be reached, and forget its wrong PINs."""
-    if find_access(conn, report_no) is None:
+    """Replace how a report may be reached; only a new PIN makes its wrong tries forgotten, a new version never does."""
+    known = find_access(conn, report_no)
+    if known is None:
         conn.execute(insert(access).values(report_no=report_no, **values))
         conn.execute(insert(gate).values(report_no=report_no, run=0, total=0))
     else:
         conn.execute(update(access).where(access.c.report_no == report_no).values(**values))
-        put_gate(conn, report_no, run=0, total=0, locked_until=None, revoked_at=None)
+        if known.pin_hash != values["pin_hash"]:
+            put_gate(conn, report_no, run=0, total=0, locked_until=None, revoked_at=None)
 
 
 def find_gate(conn: Connection, report_no: str) -> Row[Any]:

@@ -152,7 +152,12 @@ def test_fifteen_wrong_pins_end_every_link_until_the_lab_gives_a_new_pin(service
         assert service.client.get(f"/{token}").status_code == 404
         assert service.try_pin(token=token).status_code == 404
 
-    service.put(access=service.access(serial=2, pin_hash=hash_of("111222")))
+    # An amendment or a corrected number carries a higher serial too, but no new PIN: nothing is forgiven.
+    service.put(service.report(version=2, status=ReportStatus.AMENDED), service.access(serial=2))
+    assert service.state()["gate"]["revoked"] is True
+    assert service.try_pin().status_code == 404
+
+    service.put(access=service.access(serial=3, pin_hash=hash_of("111222")))
     assert service.state()["gate"]["revoked"] is False
     assert "Tries left: 4" in service.try_pin().text  # the old PIN is wrong now
     assert "Haemoglobin" in service.try_pin("111222").text
