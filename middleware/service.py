@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from middleware import store
-from middleware.journal import Journal
+from middleware.journal import Journal, JournalError
 from middleware.lab import Lab, open_lab
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from middleware.settings import Settings
@@ -102,8 +102,12 @@ def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.journal.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        journal = Journal.open(settings.journal)
+    except JournalError as broken:
+        log.error("%s; the middleware does not start without its journal", broken)
+        return 1
     lab = open_lab(settings)
-    journal = Journal.open(settings.journal)
     worker = Worker(lab, journal)
     lamps = Lamps(lab, worker)
     try:

@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,18 +72,38 @@ class Processes:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
 
-def wait_for(url: str, processes: Processes, seconds: float = 40.0) -> None:
-    """Wait until `url` answers 200. RuntimeError with the log's end when a process died or time is up."""
+def stop_event() -> threading.Event:
+    """Set when a person ends us: Ctrl-C, SIGTERM, or the terminal that closes."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class Interrupted(Exception):
+    """A person wants it to stop before it has begun."""
+
+
+def never() -> bool:
+    """Nobody interrupts."""
+    return False
+
+
+def wait_for(url: str, processes: Processes, seconds: float = 60.0, interrupted: Callable[[], bool] = never) -> None:
+    """Wait until `url` answers 200. RuntimeError with the log's end when a process died or time is up; Interrupted."""
     deadline = time.monotonic() + seconds
     with httpx2.Client(timeout=2, trust_env=False) as client:
         while time.monotonic() < deadline:
+            if interrupted():
+                raise Interrupted
             if dead := processes.died():
                 raise RuntimeError(f"{dead[0]} ended at start:\n{processes.tail(dead[0])}")
             try:
                 if client.get(url).status_code == 200:
                     return
             except httpx2.HTTPError:
-                time.sleep(0.1)
+                pass
+            time.sleep(0.05)
     raise RuntimeError(f"{url} did not answer within {seconds:.0f} s")
 
 
@@ -95,4 +116,22 @@ def free_port(wanted: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
+    raise RuntimeError("no free port on this machine")
+
+
+def held_port(wanted: int = 0) -> socket.socket:
+    """A socket that keeps `wanted` (any port when somebody listens there) for a child, until it is closed.
+
+    Bound with SO_REUSEADDR and not listening: no other program is given the port, and a child, which binds with
+    SO_REUSEADDR too as every server does, may listen on it. What an ended connection leaves behind is no hindrance.
+    """
+    for port in (wanted, 0):
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        return held
     raise RuntimeError("no free port on this machine")

@@ -5,16 +5,24 @@ Turns var/demo into a running lab. Law: Ctrl-C stops everything that was started
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-import signal
 import threading
 from pathlib import Path
 
 from middleware.lab import Lab
 from server.demo.people import PEOPLE, visitors
 from server.demo.seed import PASSWORD, USERS, admit, day_items, slips_file, write_day
-from server.demo.stage import Stage, build, prepare, start_services, start_simulators
-from server.processes import Processes
+from server.demo.stage import (
+    Stage,
+    build,
+    empty_lab,
+    fill,
+    launch_services,
+    services_answer,
+    start_simulators,
+)
+from server.processes import Interrupted, Processes, stop_event
 
 PACE = 4.0  # seconds between two messages of one analyzer
 NEWCOMERS = 6  # patients who come when an analyzer has nothing left to do
@@ -22,26 +30,42 @@ LOOK = 5.0  # seconds between two looks at how far the analyzers are
 
 
 def run(config: Path, home: Path, reset: bool) -> int:
-    """Run until SIGINT or SIGTERM; the exit code."""
-    if reset:
-        shutil.rmtree(home, ignore_errors=True)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    """Run until SIGINT, SIGTERM or SIGHUP; the exit code."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home.parent / f"{home.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"A demo is running in {home.resolve()} already. Stop it first (Ctrl-C).")
+            return 1
+        if reset:
+            shutil.rmtree(home, ignore_errors=True)
+        return _demo(config, home)
+
+
+def _demo(config: Path, home: Path) -> int:
+    stop = stop_event()
     print("Starting the lab (registering forty patients the first time) ...", flush=True)
     stage = build(config, home)
-    lab = prepare(stage)
-    with Processes(stage.home / "log", stage.environ) as processes:
-        try:
-            start_services(stage, processes)
+    lab = empty_lab(stage)
+    try:
+        with Processes(stage.home / "log", stage.environ) as processes:
+            launch_services(stage, processes)
+            fill(stage, lab)
+            services_answer(stage, processes, stop.is_set)
             start_simulators(stage, processes, PACE, fast=False)
-        except RuntimeError as broken:
-            print(f"The lab did not start: {broken}")
-            return 1
-        print(banner(stage, lab), flush=True)
-        _until_stopped(stage, lab, processes, stop)
-        print("\nStopping ...", flush=True)
-    lab.engine.dispose()
+            print(banner(stage, lab), flush=True)
+            _until_stopped(stage, lab, processes, stop)
+            print("\nStopping ...", flush=True)
+    except RuntimeError as broken:
+        print(f"The lab did not start: {broken}")
+        return 1
+    except Interrupted:
+        print("Stopped before it had begun.")
+        return 0
+    finally:
+        lab.engine.dispose()
+        stage.close()
     print("Everything is stopped. `labmitra demo` goes on from here, `labmitra demo --reset` begins anew.")
     return 0
 

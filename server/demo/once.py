@@ -22,7 +22,16 @@ from middleware.store import books_view
 from server.demo import patient
 from server.demo.books import balance, table
 from server.demo.seed import PASSWORD, slip_of
-from server.demo.stage import SIMULATORS, Stage, build, prepare, start_services, start_simulators
+from server.demo.stage import (
+    SIMULATORS,
+    Stage,
+    build,
+    empty_lab,
+    fill,
+    launch_services,
+    services_answer,
+    start_simulators,
+)
 from server.demo.technician import Technician
 from server.demo.visitor import Visitor
 from server.processes import Processes
@@ -42,7 +51,7 @@ def run(config: Path) -> int:
     """Play the day in a folder that is thrown away afterwards; 0 when everything balances."""
     with tempfile.TemporaryDirectory(prefix="labmitra-once-") as name:
         stage = build(config, Path(name), usual_ports=False)
-        lab = prepare(stage)
+        lab = empty_lab(stage)
         try:
             with Processes(stage.home / "log", stage.environ) as processes:
                 return _day(stage, lab, processes)
@@ -57,8 +66,11 @@ def run(config: Path) -> int:
 def _day(stage: Stage, lab: Lab, processes: Processes) -> int:
     begin = time.monotonic()
     day = Day()
-    start_services(stage, processes)
+    launch_services(stage, processes)
+    fill(stage, lab)
     start_simulators(stage, processes, pace=0.0, fast=True)
+    services_answer(stage, processes)
+    day.seconds["start"] = time.monotonic() - begin
     _analyzers_done(stage, lab, processes)
     day.seconds["analyzers"] = time.monotonic() - begin
     with Visitor(stage.url(8080)) as browser:

@@ -131,18 +131,33 @@ def targets() -> dict[str, dict[str, tuple[str, str]]]:
 
 def prepare(stage: Stage) -> Lab:
     """Databases upgraded, seeded when empty, and the day file written."""
-    settings = stage.settings()
-    upgrade_all(settings)
-    lab = stage.lab()
+    lab = empty_lab(stage)
+    fill(stage, lab)
+    return lab
+
+
+def empty_lab(stage: Stage) -> Lab:
+    """The lab with its databases upgraded: services may start."""
+    upgrade_all(stage.settings())
+    return stage.lab()
+
+
+def fill(stage: Stage, lab: Lab) -> None:
+    """Seed what is empty and write the first day file, which simulators need; services may be starting meanwhile."""
     if is_empty(lab):
         seed(lab, targets())
     if not stage.day.exists():
         write_day(stage.day, day_items(lab), lab.now())
-    return lab
 
 
-def start_services(stage: Stage, processes: Processes, interrupted: Callable[[], bool] = never) -> None:
+def start_services(stage: Stage, processes: Processes) -> None:
     """SMS gateway, report service, pages, middleware; returns when all that have pages answer."""
+    launch_services(stage, processes)
+    services_answer(stage, processes)
+
+
+def launch_services(stage: Stage, processes: Processes) -> None:
+    """Start them and wait for none."""
     config = ("--config", str(stage.config))
     processes.start("sms", "simulate", "sms", "--listen", f"127.0.0.1:{stage.ports[8095]}", "--inbox",
                     str(stage.home / "inbox.jsonl"), "--dlr-seconds", "0.5",
@@ -150,6 +165,10 @@ def start_services(stage: Stage, processes: Processes, interrupted: Callable[[],
     processes.start("reports", "reports", *config)
     processes.start("lab", "lab", *config)
     processes.start("middleware", "middleware", *config)
+
+
+def services_answer(stage: Stage, processes: Processes, interrupted: Callable[[], bool] = never) -> None:
+    """Wait until all that have pages answer. RuntimeError when one ended; Interrupted."""
     for address in (stage.url(8095) + "/inbox.json", stage.url(8090) + "/healthz", stage.url(8080) + "/healthz"):
         wait_for(address, processes, interrupted=interrupted)
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from middleware import handover
 from middleware.lab import Lab, open_lab
 from middleware.settings import Settings
+from server import serving as server
 from server.lab.app import create_app
 
 log = logging.getLogger("labmitra.lab")
@@ -28,19 +29,15 @@ def serve(settings: Settings) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     lab = open_lab(settings)
     scheduler = start_outbox(lab)
+    config = uvicorn.Config(
+        create_app(lab), host=settings.web.host, port=settings.web.port, access_log=False, log_level="warning",
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
     try:
-        uvicorn.run(
-            create_app(lab),
-            host=settings.web.host,
-            port=settings.web.port,
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=3,
-        )
+        return server.serve(config)
     finally:
         scheduler.shutdown(wait=True)
         lab.engine.dispose()
-    return 0
 
 
 def start_outbox(lab: Lab) -> BackgroundScheduler:

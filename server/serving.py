@@ -1,0 +1,35 @@
+"""Serves one web application until it is told to stop; then it ends by itself, with an exit code.
+
+Turns a uvicorn configuration into a running server. Law: SIGTERM and SIGINT end it in order (open requests, then the
+application's own end) and with 0; what the caller has to close after it is closed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+NOT_STARTED = 3
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises a caught signal once more after its end, and the process would die of it before closing up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def serve(config: uvicorn.Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. SystemExit(1) when the port cannot be had."""
+    server = _Server(config)
+    server.run()
+    return 0 if server.started else NOT_STARTED
