@@ -12,95 +12,48 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-
-class NotAllowed(Exception):
-    """The person's role does not have the right for this action."""
-
-
-class Refused(Exception):
-    """The action does not fit the state of things; the text says what to do instead, in words a technician uses."""
-
-
-# ---- people -----------------------------------------------------------------------------------------------------
-
-
-class Role(StrEnum):
-    RECEPTION = "reception"
-    TECHNICIAN = "technician"
-    PATHOLOGIST = "pathologist"
-    ENGINEER = "engineer"
-    ADMIN = "admin"
-
-
-class Right(StrEnum):
-    """One right per thing a person does. The value is what the users page shows."""
-
-    REGISTER = "register patients and orders"
-    PRINT_SLIP = "print slips and labels"
-    SEARCH = "search patients"
-    COLLECT = "collect and receive samples"
-    REJECT_SAMPLE = "reject samples"
-    SEE_RESULTS = "see results"
-    ENTER = "type results by hand"
-    RELEASE = "release results"
-    RELEASE_BLOCKED = "release results that a rule blocks"
-    AMEND = "amend released results"
-    CALL = "record critical calls"
-    LINK = "link unmatched results"
-    QC_SEE = "see controls"
-    QC_EDIT = "set control targets, exclude points"
-    REPORTS = "see and print reports"
-    RESEND = "send a report again, new PIN, new number"
-    WITHDRAW = "withdraw a report"
-    ANALYZERS_SEE = "see analyzers"
-    MESSAGES = "see and replay messages"
-    USERS = "manage users"
-    AUDIT = "read the audit trail"
-    API = "use the API for hospital systems"
-
-
-RIGHTS: Mapping[Role, frozenset[Right]] = {
-    Role.RECEPTION: frozenset(
-        {Right.REGISTER, Right.PRINT_SLIP, Right.SEARCH, Right.COLLECT, Right.REPORTS, Right.RESEND}
-    ),
-    Role.TECHNICIAN: frozenset(
-        {
-            Right.REGISTER, Right.PRINT_SLIP, Right.SEARCH, Right.COLLECT, Right.REJECT_SAMPLE, Right.SEE_RESULTS,
-            Right.ENTER, Right.RELEASE, Right.CALL, Right.LINK, Right.QC_SEE, Right.REPORTS, Right.RESEND,
-            Right.ANALYZERS_SEE, Right.AMEND,
-        }
-    ),
-    Role.PATHOLOGIST: frozenset(
-        {
-            Right.SEARCH, Right.REJECT_SAMPLE, Right.SEE_RESULTS, Right.ENTER, Right.RELEASE, Right.RELEASE_BLOCKED,
-            Right.AMEND, Right.CALL,
-            Right.LINK, Right.QC_SEE, Right.QC_EDIT, Right.REPORTS, Right.RESEND, Right.WITHDRAW, Right.ANALYZERS_SEE,
-            Right.AUDIT, Right.PRINT_SLIP,
-        }
-    ),
-    Role.ENGINEER: frozenset({Right.ANALYZERS_SEE, Right.MESSAGES, Right.QC_SEE}),
-    Role.ADMIN: frozenset({Right.USERS, Right.AUDIT, Right.ANALYZERS_SEE, Right.REPORTS, Right.WITHDRAW, Right.API}),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """The person (or program) that does something; every audit line names one."""
-
-    id: int | None
-    name: str
-    role: Role
-    username: str = ""
-
-    def may(self, right: Right) -> bool:
-        """True when this person's role has the right."""
-        return right in RIGHTS[self.role]
-
-    def must(self, right: Right) -> None:
-        """Raise NotAllowed unless this person's role has the right."""
-        if not self.may(right):
-            raise NotAllowed(f"{self.role.value} may not {right.value}")
-
+from middleware.document import (
+    Access as Access,
+)
+from middleware.document import (
+    Handover as Handover,
+)
+from middleware.document import (
+    LinkPolicy as LinkPolicy,
+)
+from middleware.document import (
+    Report as Report,
+)
+from middleware.document import (
+    ReportLine as ReportLine,
+)
+from middleware.document import (
+    ReportSample as ReportSample,
+)
+from middleware.document import (
+    ReportStatus as ReportStatus,
+)
+from middleware.document import (
+    Sex as Sex,
+)
+from middleware.people import (
+    RIGHTS as RIGHTS,
+)
+from middleware.people import (
+    Actor as Actor,
+)
+from middleware.people import (
+    NotAllowed as NotAllowed,
+)
+from middleware.people import (
+    Refused as Refused,
+)
+from middleware.people import (
+    Right as Right,
+)
+from middleware.people import (
+    Role as Role,
+)
 
 # ---- states -----------------------------------------------------------------------------------------------------
 
@@ -141,19 +94,6 @@ RESULT_MOVES: Mapping[ResultState, frozenset[ResultState]] = {
 }
 
 
-class ReportStatus(StrEnum):
-    INTERIM = "interim"
-    FINAL = "final"
-    AMENDED = "amended"
-    WITHDRAWN = "withdrawn"
-
-
-class Sex(StrEnum):
-    MALE = "M"
-    FEMALE = "F"
-    OTHER = "O"
-
-
 class MobileOwner(StrEnum):
     """Whose phone it is; only the first two ever get a link (domain 5.4)."""
 
@@ -161,14 +101,6 @@ class MobileOwner(StrEnum):
     FAMILY = "family"
     ASHA = "asha"
     NONE = "none"
-
-
-class LinkPolicy(StrEnum):
-    """May a report with this test be opened by link?"""
-
-    YES = "yes"
-    IN_PERSON = "in_person"  # by default not; the patient collects it
-    NEVER = "never"  # HIV Act 2017: no setting changes it
 
 
 # ---- catalogue --------------------------------------------------------------------------------------------------
@@ -410,111 +342,6 @@ class Matched:
     suspects: int = 0
     images: int = 0
     details: int = 0
-
-
-# ---- the report -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ReportLine:
-    """One test of a report, frozen at release."""
-
-    test: str
-    name_en: str
-    name_hi: str
-    panel: str
-    specimen: str
-    loinc: str
-    method: str
-    value: str  # display text, "<5.00", "Negative"; "" when not done
-    unit: str
-    flag: str
-    interval: str  # "12.0 - 15.0" in the display unit, or normal values of a coded test
-    status: str  # final · pending · rejected · cancelled · amended
-    note: str = ""  # why rejected, comment, alternative unit
-    analyzer: str = ""
-    typed: bool = False
-    released_by: str = ""
-    released_at: datetime | None = None
-    ref_low: str | None = None
-    ref_high: str | None = None
-    previous: str = ""  # the value this one replaces, when amended
-
-
-@dataclass(frozen=True, slots=True)
-class ReportSample:
-    """One tube behind the report. A time that nobody recorded is None and printed "not recorded"."""
-
-    sample_id: str
-    specimen: str
-    collected_at: datetime | None
-    received_at: datetime | None
-    state: str = "received"
-    reject_reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The frozen, numbered, versioned document that crosses from the lab to the report service (ISO 15189 7.4.1.6)."""
-
-    report_no: str
-    version: int
-    status: ReportStatus
-    facility_code: str
-    facility_en: str
-    facility_hi: str
-    facility_address: str
-    facility_phone: str
-    department: str
-    doctor: str
-    patient_name: str
-    uhid: str
-    sex: Sex
-    age_text: str  # "45 y", "7 months", "12 d"
-    ordered_at: datetime | None
-    registered_at: datetime
-    samples: tuple[ReportSample, ...]
-    lines: tuple[ReportLine, ...]
-    issued_at: datetime
-    released_by: str  # names and qualifications of those who released
-    link: LinkPolicy  # the strictest of its tests
-    comments: tuple[str, ...] = ()
-    amended_reason: str = ""
-    replaces_version: int | None = None
-    replaces_issued_at: datetime | None = None
-    tested_at: datetime | None = None
-    abha_masked: str = ""
-    verify_url: str = ""  # page that proves the report genuine; no token that opens it
-    state_line: str = ""  # "Department of Medical, Health & Family Welfare, Uttar Pradesh", above the facility
-    licence: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How a report may be reached: it travels beside the document, may change without a new version.
-
-    `serial` grows with every change (new PIN, corrected number, withdrawal); an older serial never overwrites a newer.
-    `sms` is "link", "in_person" or "none". `pin_hash` is argon2 of the slip's 6-digit PIN. `slip_tokens` are SHA-256
-    hex of the slips' QR tokens. `resend` asks for one more SMS with a fresh token for this serial.
-    """
-
-    serial: int
-    mobile: str | None
-    language: str
-    sms: str
-    pin_hash: str | None
-    slip_tokens: tuple[str, ...] = ()
-    withdrawn: bool = False
-    withdrawn_reason: str = ""
-    resend: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """The body of PUT /api/v1/reports/{report_no}/versions/{n}."""
-
-    document: Report
-    access: Access
 
 
 def age_days(birth: date, on: date) -> int:

@@ -64,6 +64,7 @@ def _field(message: hl7.Message, field: Field, repeats: bool) -> hl7.Field:
 def deviations(message: str) -> list[str]:
     """What hl7apy finds wrong with it: one line each, empty when it is a valid message of its version."""
     from hl7apy.consts import VALIDATION_LEVEL
+    from hl7apy.exceptions import HL7apyException
     from hl7apy.parser import parse_message
 
     parsed = parse_message(message, validation_level=VALIDATION_LEVEL.TOLERANT)
@@ -71,6 +72,6 @@ def deviations(message: str) -> list[str]:
         report = Path(folder) / "report"
         try:
             parsed.validate(report_file=str(report))
-        except Exception as error:  # noqa: BLE001 - hl7apy raises several unrelated types; the report names them all
+        except (HL7apyException, AttributeError, KeyError, TypeError, ValueError) as error:
             return sorted(set(report.read_text().splitlines())) or [repr(error)]
         return sorted(set(report.read_text().splitlines())) if report.exists() else []

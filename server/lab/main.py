@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+import httpx2
 import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
@@ -50,7 +51,7 @@ def start_outbox(lab: Lab) -> BackgroundScheduler:
     return scheduler
 
 
-def _tick(lab: Lab, client: handover.httpx2.Client) -> None:
+def _tick(lab: Lab, client: httpx2.Client) -> None:
     try:
         handover.run_due(lab, client)
         handover.ask_deliveries(lab, client)
