@@ -1,13 +1,14 @@
 """What every page of the lab is written with: dependencies, forms, redirects, and `page()`.
 
 Turns a request into who asks and what was typed; turns one frozen dataclass and a template into a page.
-Law: a template sees `c` (its dataclass), t, lang, user, csrf, csrf_field, nav, flashes, path and nothing else; strict
-undefined: a missing name is an error, never a blank. Every POST passes `guard`. No SQL here.
+Law: a template sees `c` (its dataclass), t, lang, user, csrf, csrf_field, nav, flashes, path, lab, seen and nothing
+else; strict undefined: a missing name is an error, never a blank. Every POST passes `guard`. No SQL here.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from middleware.lab import Lab
 from middleware.model import Actor, NotAllowed, Right
-from middleware.store import users_view
+from middleware.store import changes, users_view
 from middleware.store.users_view import SessionUser
 from server.lab.session import Flash, Session
 
@@ -73,6 +74,7 @@ def signed_in(request: Request, lab: LabDep, session: SessionDep) -> SessionUser
     if session.user_id is not None:
         with lab.read() as conn:
             user = users_view.session_user(conn, session.user_id)
+            request.state.counters = changes(conn)  # read before the page's own data: no change falls between
     if user is None or not user.active or user.session_epoch != session.epoch:
         raise NeedLogin
     request.state.user = user
@@ -261,6 +263,7 @@ def page(request: Request, template: str, context: object, status: int = 200) ->
         "c": context, "t": translator(request), "lang": language_of(request), "user": user,
         "csrf": session.csrf, "csrf_field": csrf_field(session), "nav": nav_for(user.actor if user else None),
         "flashes": session.take_flashes(), "path": request.url.path, "lab": _lab_words(request),
+        "seen": json.dumps(getattr(request.state, "counters", {})),
     }  # fmt: skip
     text = request.app.state.templates.get_template(template).render(values)
     return HTMLResponse(text, status)

@@ -82,10 +82,10 @@ def serve() -> Iterator[Callable[[Any], str]]:
     """`serve(app)` starts it on an ephemeral port and gives its address; all are stopped at the end."""
     running: list[tuple[Server, threading.Thread]] = []
 
-    def start(app: Any) -> str:
+    def start(served: Any) -> str:
         bound = socket.socket()
         bound.bind(("127.0.0.1", 0))
-        server = Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+        server = Server(uvicorn.Config(served, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():
@@ -101,7 +101,7 @@ def serve() -> Iterator[Callable[[Any], str]]:
 
 
 @pytest.fixture
-def site(app: Any, serve: Callable[[Any], str]) -> str:
+def site(app: Any, serve: Callable[[Any], str]) -> str:  # noqa: F811 - the fixture
     """The lab's pages, served."""
     return serve(app)
 

@@ -190,8 +190,8 @@ def test_ages_and_waits_in_words(app):
     words = {"t": lambda key, **v: app.state.strings.t(key, "en", **v)}
     on = date(2026, 11, 22)
     assert [age(words, b, on, p) for b, p in [
-        (date(2026, 11, 10), "day"), (date(2026, 4, 1), "day"), (date(2024, 11, 23), "day"), (date(1981, 11, 23), "day"),
-        (date(1968, 1, 1), "year"), (date(2027, 1, 1), "day"),
+        (date(2026, 11, 10), "day"), (date(2026, 4, 1), "day"), (date(2024, 11, 23), "day"),
+        (date(1981, 11, 23), "day"), (date(1968, 1, 1), "year"), (date(2027, 1, 1), "day"),
     ]] == ["12 days", "7 months", "23 months", "44 years", "~58 years", "0 days"]  # fmt: skip
     now = datetime(2026, 11, 22, tzinfo=UTC)
     waits = [
@@ -206,7 +206,8 @@ def test_ages_and_waits_in_words(app):
 
 @pytest.mark.parametrize(
     ("given", "safe"),
-    [("/a?b=c#d", "/a?b=c#d"), ("http://x/", "/"), ("//x", "/"), ("/\\x", "/"), ("/a\\b", "/"), ("/a\r\nb", "/"), ("", "/")],
+    [("/a?b=c#d", "/a?b=c#d"), ("http://x/", "/"), ("//x", "/"), ("/\\x", "/"), ("/a\\b", "/"), ("/a\r\nb", "/"),
+     ("", "/")],
 )  # fmt: skip
 def test_local_path(given, safe):
     assert local_path(given) == safe

@@ -152,13 +152,13 @@ $("#news button")?.addEventListener("click", () => {
 });
 
 if ($("#live[data-live]") && "EventSource" in window) {
-  let seen = null, timer = 0;
+  let seen = JSON.parse(document.body.dataset.seen), timer = 0;
   const soon = () => { clearTimeout(timer); timer = setTimeout(() => look().catch(() => {}), 150); };
   const topics = () => $("#live").dataset.live.split(" ");
   const source = new EventSource("/live");
   source.addEventListener("counters", (event) => {
     const counters = JSON.parse(event.data);
-    if (seen && topics().some((topic) => counters[topic] !== seen[topic])) soon(); // missed while away
+    if (topics().some((topic) => counters[topic] !== seen[topic])) soon(); // changed since the page was made, or while the line was away
     seen = counters;
   });
   source.addEventListener("change", (event) => {
@@ -173,9 +173,13 @@ if ($("#live[data-live]") && "EventSource" in window) {
 
 const idle = Number(document.body.dataset.idle || 0);
 if (idle) {
-  let last = Date.now();
+  let last = Date.now(), gone = false;
   ["keydown", "pointerdown", "wheel", "touchstart"].forEach((name) => addEventListener(name, () => { last = Date.now(); }, { passive: true }));
-  setInterval(() => { if (Date.now() - last > idle * 1000) $("form[action='/lock']")?.submit(); }, 5000);
+  setInterval(() => {
+    if (gone || Date.now() - last <= idle * 1000) return;
+    gone = true;
+    $("form[action='/lock']")?.submit();
+  }, 5000);
 }
 
 // On a phone the menu starts closed; without this file it is open.
