@@ -30,7 +30,7 @@ def test_shows_whom_to_call(client_as, critical):
         "Platelet count 8 10^3/µL ▼▼Critical low", "Haemoglobin 4.0 g/dL ▼▼Critical low",
     ]  # fmt: skip
     assert {d.dt.text: d.dd.text for d in card.select(".facts div")} == {
-        "Doctor": "Dr Singh", "Department / ward": "OPD 4", "Facility": "VNS-DH-DDU",
+        "Doctor": "Dr Singh", "Department / ward": "OPD 4", "Facility": "DDU Government Hospital",
         "Patient's phone": "+919812345670",
     }  # fmt: skip
 

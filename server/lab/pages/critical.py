@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from middleware.actions import results as actions
 from middleware.model import Actor, Refused, Right
+from middleware.settings import Facility
 from middleware.store import critical_view
 from middleware.store.critical_view import CriticalSample, Told
 from server.lab.show import TestShown, tests_shown
@@ -46,6 +47,7 @@ class CriticalPage:
     samples: tuple[CriticalSample, ...]
     history: tuple[Told, ...]
     tests: Mapping[str, TestShown]
+    facilities: Mapping[str, Facility]
     late: frozenset[int]  # tubes waiting longer than they should
     typed: CallForm | None
 
@@ -56,7 +58,9 @@ def _show(request: Request, lab: LabDep, typed: CallForm | None = None, status: 
     codes = {r.test for s in samples for r in s.results} | {h.test for h in history}
     late = frozenset(s.pk for s in samples if not s.told and lab.now() - s.since > SOON)
     tests = tests_shown(lab.settings, codes)
-    return page(request, "critical.html", CriticalPage(lab.now(), samples, history, tests, late, typed), status)
+    facilities = {f.code: f for f in lab.settings.facilities}
+    context = CriticalPage(lab.now(), samples, history, tests, facilities, late, typed)
+    return page(request, "critical.html", context, status)
 
 
 @router.get("/critical")
