@@ -6,11 +6,11 @@ that bring a value in by hand (typed, linked), so that every value passes the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from drivers.driver import Decoded, Driver, Grade
+from drivers.driver import Decoded, Driver, Grade, load_driver
 from middleware.lab import Lab
 from middleware.match import match
 from middleware.model import AnalyzerFacts, Context, Matched, SampleFacts, Verdict
@@ -37,6 +37,12 @@ class Considered:
         return {s.id: s for s in self.context.samples.values()}
 
 
+def driver_of(analyzer: AnalyzerSettings) -> Driver:
+    """The analyzer's driver, with this site's charset. KeyError when there is no such driver."""
+    driver = load_driver(analyzer.driver)
+    return replace(driver, charset=analyzer.charset) if analyzer.charset else driver
+
+
 def facts_of(analyzer: AnalyzerSettings, driver: Driver) -> AnalyzerFacts:
     """What match and rules know of a configured analyzer."""
     return AnalyzerFacts(
@@ -53,6 +59,7 @@ def consider(lab: Lab, conn: Connection, decoded: Decoded, facts: AnalyzerFacts,
     """Read once, then think: match every row, verify every result."""
     said = {o.sample_id for o in decoded.observations if o.sample_id}
     ids = {n for n in map(normalise, said) if n is not None}
-    context = context_for(conn, ids, facts, lab.settings.catalogue, lab.now())
+    now = lab.now().astimezone(lab.settings.lab.timezone)
+    context = context_for(conn, ids, facts, lab.settings.catalogue, now)
     matched = match(decoded, context, driver)
     return Considered(context, matched, verify(matched.results, context, lab.settings.rules))

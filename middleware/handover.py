@@ -1,7 +1,8 @@
 """The outbox: each released report goes to the report service by one idempotent PUT, until it is acknowledged.
 
-Turns queued rows into HTTP calls. Law: no transaction is held across a call; a transport fault or a 5xx is tried
-again with growing pauses, for days; an answer that a retry cannot change (4xx) is shown to a person as refused.
+Turns queued rows into HTTP calls. Law: no transaction is held across a call; only the report service's own word that
+it stored the report is believed (a hospital's network answers 200 and 302 with a log-in page of its own); what a retry
+cannot change is shown to a person as refused, all else is tried again with growing pauses, for days.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from middleware.schema import DeliveryState, HandoverRow
 log = logging.getLogger("labmitra.handover")
 LONGEST_PAUSE = timedelta(minutes=30)
 WATCHED = timedelta(days=3)  # how long the delivery state of a report is asked for
+FINAL_NO = frozenset({400, 403, 409, 413, 422})  # what the report service answers when this very report is the trouble
 
 
 def client_for(lab: Lab) -> httpx2.Client:
@@ -50,12 +52,24 @@ def _send(lab: Lab, client: httpx2.Client, row: Mapping[str, Any]) -> str:
         answer = client.put(path, json=row["payload"])
     except httpx2.HTTPError as fault:
         return _later(lab, row, f"report service not reached ({type(fault).__name__})")
-    if answer.status_code == 200:
-        _delivery(lab, row["report_no"], answer.json().get("delivery"))
+    said = _said(answer)
+    if answer.status_code == 200 and said.get("stored") is True:
+        _delivery(lab, row["report_no"], said.get("delivery"))
         return _done(lab, row, "sent", "")
-    if answer.status_code >= 500 or answer.status_code in (408, 429):
-        return _later(lab, row, f"report service answered {answer.status_code}")
-    return _done(lab, row, "refused", f"report service refused it ({answer.status_code}): {answer.text[:300]}")
+    if answer.status_code in FINAL_NO and "detail" in said:
+        return _done(lab, row, "refused", f"report service refused it ({answer.status_code}): {said['detail']}"[:400])
+    if answer.status_code == 401:
+        return _later(lab, row, "report service does not know this facility's key (401)")
+    return _later(lab, row, f"report service answered {answer.status_code}")
+
+
+def _said(answer: httpx2.Response) -> Mapping[str, Any]:
+    """The JSON object of an answer; empty when it is something else."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, Mapping) else {}
 
 
 def _done(lab: Lab, row: Mapping[str, Any], state: str, error: str) -> str:
@@ -90,7 +104,7 @@ def ask_deliveries(lab: Lab, client: httpx2.Client, limit: int = 50) -> int:
             .join(d, d.c.report_no == h.c.report_no, isouter=True)
             .where(h.c.state == "sent", h.c.created_at >= lab.now() - WATCHED)
             .group_by(h.c.report_no, d.c.checked_at)
-            .order_by(d.c.checked_at)
+            .order_by(d.c.checked_at.nulls_first())
             .limit(limit)
         )
         numbers = list(conn.execute(recent).scalars())
@@ -101,7 +115,7 @@ def ask_deliveries(lab: Lab, client: httpx2.Client, limit: int = 50) -> int:
         except httpx2.HTTPError:
             break
         if answer.status_code == 200:
-            changed += _delivery(lab, report_no, answer.json())
+            changed += _delivery(lab, report_no, _said(answer).get("delivery"))
     return changed
 
 
@@ -109,8 +123,7 @@ def _delivery(lab: Lab, report_no: str, state: Any) -> bool:
     """Keep what the service said of a report's delivery; True when it changed."""
     if not isinstance(state, Mapping):
         return False
-    told = state.get("delivery", state)
-    values = {"status": str(told.get("status", "")), "detail": dict(told), "opened": int(told.get("opened", 0))}
+    values = {"status": str(state.get("status", "")), "detail": dict(state), "opened": int(state.get("opened", 0))}
     with lab.write() as conn:
         old = store.one(conn, DeliveryState, report_no)
         values_now = {**values, "checked_at": lab.now()}

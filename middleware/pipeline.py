@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from drivers.driver import DecodeError, Decoded, Driver, Message, WireError, load_driver
+from drivers.driver import Decoded, DecodeError, Driver, Message, WireError
 from middleware import store
 from middleware.actions import SYSTEM
 from middleware.actions.results import release_in
-from middleware.consider import consider, facts_of
+from middleware.consider import consider, driver_of, facts_of
 from middleware.journal import JournalReader
 from middleware.lab import Lab
 from middleware.model import Actor, Refused, Right
@@ -42,7 +42,7 @@ def process(lab: Lab, message: Message, again: bool = False) -> Outcome:
     analyzer = analyzer_of(lab, message.analyzer)
     if analyzer is None:
         return _failed(lab, message, f"analyzer {message.analyzer!r} is not in config/analyzers.toml")
-    driver = load_driver(analyzer.driver)
+    driver = driver_of(analyzer)
     try:
         decoded = driver.decode(message)
     except (DecodeError, WireError) as broken:
@@ -92,5 +92,4 @@ def decode_stored(lab: Lab, message: Message) -> Decoded:
     analyzer = analyzer_of(lab, message.analyzer)
     if analyzer is None:
         raise DecodeError(f"analyzer {message.analyzer!r} is not in config/analyzers.toml")
-    driver: Driver = load_driver(analyzer.driver)
-    return driver.decode(message)
+    return driver_of(analyzer).decode(message)

@@ -48,11 +48,12 @@ def link_policy(codes: Sequence[str], catalogue: Mapping[str, CatalogueTest]) ->
 def age_text(birth: date, on: date, precision: str = "day") -> str:
     """Age as printed: "45 y", "7 months", "12 d"; days for newborns because intervals depend on them."""
     days = max(0, (on - birth).days)
+    months = max(0, (on.year - birth.year) * 12 + on.month - birth.month - (on.day < birth.day))
     if days < 31 and precision == "day":
         return f"{days} d"
-    if days < 730 and precision != "year":
-        return f"{days * 12 // 365} months"
-    return f"{int(days / 365.25)} y"
+    if months < 24 and precision != "year":
+        return f"{months} months"
+    return f"{months // 12} y"
 
 
 def interval_text(low: Decimal | None, high: Decimal | None) -> str:

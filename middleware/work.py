@@ -10,10 +10,10 @@ import logging
 import threading
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from drivers.driver import Message
-from middleware.journal import Journal
+from middleware.journal import Journal, JournalError
 from middleware.lab import Lab
 from middleware.pipeline import process
 from middleware.store.record import record_failure
@@ -61,21 +61,26 @@ class Worker:
                 self._wake.set()
 
     def _drain(self) -> bool:
-        """Process everything there is; False when the database could not be used."""
-        for message in self._journal.unprocessed():
-            if self._stop.is_set():
-                return True
-            if not self._one(message):
-                return False
+        """Process everything there is; False when the database or the journal could not be used."""
+        try:
+            while batch := self._journal.unprocessed():
+                for message in batch:
+                    if self._stop.is_set():
+                        return True
+                    if not self._one(message):
+                        return False
+        except JournalError as broken:  # it says so itself; what was not marked as done comes again and is known
+            self._say_down(broken)
+            return False
         return True
 
     def _one(self, message: Message) -> bool:
         try:
             outcome = process(self._lab, message)
-        except SQLAlchemyError as broken:
-            self._say_down(broken)
-            return False
-        except Exception as bug:  # noqa: BLE001 - loop edge: recorded and shown, the line goes on
+        except Exception as bug:
+            if _is_down(bug):
+                self._say_down(bug)
+                return False
             log.exception("message %s could not be processed", message.id)
             if not self._keep_failure(message, bug):
                 return False
@@ -97,10 +102,18 @@ class Worker:
 
     def _say_down(self, broken: Exception) -> None:
         if not self._down:
-            log.error("lab database cannot be used (%s); messages wait in the journal", type(broken).__name__)
+            log.error("lab database or journal cannot be used (%s); messages wait", type(broken).__name__)
         self._down = True
 
     def _say_up(self) -> None:
         if self._down:
             log.info("lab database is back; waiting messages are being processed")
         self._down = False
+
+
+def _is_down(broken: Exception) -> bool:
+    """True when the database is in trouble; False when it refused this one message, which must not block the others."""
+    of_the_message = isinstance(broken, DataError | IntegrityError) or (
+        isinstance(broken, StatementError) and not isinstance(broken, DBAPIError)
+    )
+    return isinstance(broken, SQLAlchemyError) and not of_the_message

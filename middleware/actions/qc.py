@@ -26,8 +26,10 @@ def set_target(
 ) -> int:
     """Mean and SD of one control lot from now on. Points that had no target yet get this one."""
     actor.must(Right.QC_EDIT)
-    if sd <= 0:
+    if not (mean.is_finite() and sd.is_finite() and sd > 0):
         raise Refused("The SD must be more than 0.")
+    if test not in lab.settings.catalogue:
+        raise Refused(f"{test!r} is not a test of this laboratory.")
     if not note.strip():
         raise Refused("Write where mean and SD come from (insert, own 20 points …).")
     with lab.write() as conn:

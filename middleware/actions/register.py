@@ -1,4 +1,4 @@
-"""Registers a patient and what was asked; mints the paper slip; corrects what was written down wrongly.
+"""Registers a patient and what was asked; mints the paper slip; adds and cancels tests.
 
 Turns a filled-in form into patient, order, tests and samples. Law: works with no network; every number is allocated
 here, from this lab's own counters (domain 8.2), and one container has one number.
@@ -7,25 +7,50 @@ here, from this lab's own counters (domain 8.2), and one container has one numbe
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from argon2 import PasswordHasher
 from sqlalchemy import Connection
 
 from middleware import sample_id, store
 from middleware.actions.issue import hand_over_again, issue_when_complete
+from middleware.actions.patients import (
+    clean_name,
+    correct_mobile,
+    correct_patient,
+    free_uhid,
+    known_patient,
+    mobile_number,
+    next_uhid,
+    order_or_refuse,
+    possible_birth,
+    sms_mode,
+)
+from middleware.actions.results import reject_open
 from middleware.lab import Lab
 from middleware.model import Actor, CatalogueTest, MobileOwner, Refused, Right, SampleState, Sex, TestState
 from middleware.schema import Order, OrderTest, Patient, Sample, SlipToken
-from middleware.store.orders import latest_report, order_by_reference
+from middleware.store.orders import order_by_reference
 
-MOBILE = re.compile(r"[6-9]\d{9}")
-FILLERS = frozenset({"9999999999", "8888888888", "7777777777", "6666666666", "9876543210", "9123456789"})
+__all__ = [
+    "MintedSlip",
+    "Registered",
+    "Registration",
+    "add_tests",
+    "cancel_test",
+    "correct_mobile",
+    "correct_patient",
+    "expand",
+    "mint_slip",
+    "mobile_number",
+    "new_sample",
+    "register",
+    "sms_mode",
+]
+
 # Timed glucose tubes are separate specimens with their own collection time (domain 8.5).
 TIMED = {"GLUF": "F", "GLUPP": "PP", "OGTT2H": "2H", "GLUR": "R"}
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -80,17 +105,6 @@ class MintedSlip:
     url: str
 
 
-def mobile_number(text: str | None) -> str | None:
-    """An Indian mobile number as E.164, None when empty. Refused when it cannot be one (domain 4.7)."""
-    digits = re.sub(r"\D", "", text or "")
-    if not digits:
-        return None
-    digits = re.sub(r"^(?:0|91)(?=\d{10}$)", "", digits)
-    if not MOBILE.fullmatch(digits) or digits in FILLERS:
-        raise Refused("This is not a mobile number: ten digits, beginning with 6, 7, 8 or 9.")
-    return f"+91{digits}"
-
-
 def expand(tests: tuple[str, ...], lab: Lab) -> dict[str, str]:
     """Catalogue codes asked for, in order, each with the panel that brought it ("" when asked alone)."""
     found: dict[str, str] = {}
@@ -110,6 +124,8 @@ def register(lab: Lab, actor: Actor, form: Registration) -> Registered:
     """Register one visit. The same `external_ref` again gives back what it made the first time."""
     actor.must(Right.REGISTER)
     tests = expand(form.tests, lab)
+    if form.facility_code and form.facility_code not in {f.code for f in lab.settings.facilities}:
+        raise Refused(f"{form.facility_code!r} is not a unit of this laboratory's list.")
     with lab.write() as conn:
         known = order_by_reference(conn, form.external_ref) if form.external_ref else None
         if known is not None:
@@ -131,17 +147,11 @@ def _patient(lab: Lab, conn: Connection, actor: Actor, form: Registration) -> in
         "language": form.language,
     }
     if form.patient_id is not None:
-        store.change(conn, Patient, form.patient_id, **contact)
-        return form.patient_id
-    name = " ".join(form.name.split())
-    today = lab.now().astimezone(lab.settings.lab.timezone).date()
-    if not name:
-        raise Refused("Write the patient's name.")
-    if form.birth_date > today or (today - form.birth_date).days > 130 * 366:
-        raise Refused("The age cannot be right: between 0 days and 130 years.")
-    uhid = form.uhid or f"{lab.settings.lab.site}-{store.next_serial(conn, date(2000, 1, 1), 'uhid'):07d}"
-    if store.count(conn, Patient, store.table(Patient).c.uhid == uhid):
-        raise Refused(f"UHID {uhid} belongs to another patient here: choose that patient, or correct the number.")
+        return known_patient(lab, conn, actor, form.patient_id, contact)
+    name = clean_name(form.name)
+    possible_birth(lab, form.birth_date)
+    uhid = (form.uhid or "").strip() or next_uhid(lab, conn)
+    free_uhid(conn, uhid)
     patient_id = store.put(
         conn, Patient, uhid=uhid, name=name, name_key=name.casefold(), sex=form.sex.value,
         birth_date=form.birth_date, birth_precision=form.birth_precision, guardian=form.guardian, abha=form.abha,
@@ -151,16 +161,7 @@ def _patient(lab: Lab, conn: Connection, actor: Actor, form: Registration) -> in
     return patient_id
 
 
-def sms_mode(owner: MobileOwner, consent: bool, mobile: str | None) -> str:
-    """Link only to the patient's own or family's phone with consent; an ASHA's phone gets "come in person"."""
-    if not mobile or not consent or owner is MobileOwner.NONE:
-        return "none"
-    return "in_person" if owner is MobileOwner.ASHA else "link"
-
-
-def _order(
-    lab: Lab, conn: Connection, actor: Actor, form: Registration, patient_id: int
-) -> tuple[int, str, str]:
+def _order(lab: Lab, conn: Connection, actor: Actor, form: Registration, patient_id: int) -> tuple[int, str, str]:
     now = lab.now()
     today = now.astimezone(lab.settings.lab.timezone).date()
     own = lab.settings.lab.facility.code
@@ -214,12 +215,14 @@ def add_tests(lab: Lab, actor: Actor, order_id: int, tests: tuple[str, ...]) -> 
     actor.must(Right.REGISTER)
     wanted = expand(tests, lab)
     with lab.write() as conn:
-        order = _order_or_refuse(conn, order_id)
+        order = order_or_refuse(conn, order_id)
         if order["completed_at"] is not None:
             raise Refused("This order is complete and its report issued: register a new order.")
         t, s = store.table(OrderTest), store.table(Sample)
         have = set(conn.execute(t.select().with_only_columns(t.c.test).where(t.c.order_id == order_id)).scalars())
         fresh = {code: panel for code, panel in wanted.items() if code not in have}
+        if not fresh:
+            return 0
         rows = conn.execute(s.select().where(s.c.order_id == order_id, s.c.state != "rejected")).mappings()
         tubes = {(r["container"], r["timing"]): r["id"] for r in rows}
         for code, panel in fresh.items():
@@ -249,9 +252,10 @@ def cancel_test(lab: Lab, actor: Actor, order_test_id: int, reason: str) -> str 
         row = store.one(conn, OrderTest, order_test_id)
         if row is None or row["state"] != TestState.AWAITED.value:
             raise Refused("Only a test that is still awaited can be cancelled.")
+        lost = reject_open(lab, conn, actor, f"test cancelled: {reason}", order_test_id=order_test_id)
         store.change(conn, OrderTest, order_test_id, state=TestState.CANCELLED.value, note=reason)
         store.audit(conn, lab.now(), actor, "cancel test", "order", row["order_id"],
-                    {"test": row["test"], "reason": reason})  # fmt: skip
+                    {"test": row["test"], "reason": reason, "results": lost})  # fmt: skip
         store.touch(conn, "orders", "results")
         return issue_when_complete(lab, conn, actor, row["order_id"])
 
@@ -266,7 +270,7 @@ def mint_slip(lab: Lab, actor: Actor, order_id: int, hasher: PasswordHasher = PI
     token = "".join(secrets.choice(CROCKFORD) for _ in range(16))
     pin_hash = hasher.hash(pin)
     with lab.write() as conn:
-        order = _order_or_refuse(conn, order_id)
+        order = order_or_refuse(conn, order_id)
         store.change(conn, Order, order_id, pin_hash=pin_hash)
         store.put(conn, SlipToken, order_id=order_id, sha256=hashlib.sha256(token.encode()).hexdigest(),
                   minted_at=lab.now())  # fmt: skip
@@ -274,59 +278,3 @@ def mint_slip(lab: Lab, actor: Actor, order_id: int, hasher: PasswordHasher = PI
         store.audit(conn, lab.now(), actor, "print slip", "order", order_id, {"new_pin": True})
     url = f"{lab.settings.hub.public_url.rstrip('/')}/{token}"
     return MintedSlip(order_id, order["report_no"], pin, token, url)
-
-
-def correct_mobile(
-    lab: Lab, actor: Actor, order_id: int, mobile: str | None, owner: MobileOwner, consent: bool, reason: str
-) -> None:
-    """Write the right number; when a report exists it is handed over again and one more SMS goes to the new number."""
-    actor.must(Right.RESEND)
-    if not reason.strip():
-        raise Refused("Write why the number is changed.")
-    number = mobile_number(mobile)
-    with lab.write() as conn:
-        order = _order_or_refuse(conn, order_id)
-        mode = sms_mode(owner, consent, number)
-        store.change(conn, Order, order_id, sms_mobile=number, sms_mode=mode)
-        store.change(conn, Patient, order["patient_id"], mobile=number, mobile_owner=owner.value, sms_consent=consent)
-        store.audit(conn, lab.now(), actor, "correct mobile", "order", order_id,
-                    {"old": _tail(order["sms_mobile"]), "new": _tail(number), "reason": reason})  # fmt: skip
-        hand_over_again(lab, conn, order_id, order["report_no"], resend=True)
-
-
-def correct_patient(
-    lab: Lab, actor: Actor, patient_id: int, changes: Mapping[str, Any], reason: str
-) -> tuple[str, ...]:
-    """Correct name, sex, birth date, guardian or UHID; issued reports get an amended version (their numbers)."""
-    actor.must(Right.REGISTER)
-    if not reason.strip():
-        raise Refused("Write why the patient's details are changed.")
-    allowed = {"name", "sex", "birth_date", "birth_precision", "guardian", "uhid", "abha", "language"}
-    new = {k: v for k, v in changes.items() if k in allowed}
-    if "name" in new:
-        new["name_key"] = new["name"].casefold()
-    with lab.write() as conn:
-        old = store.one(conn, Patient, patient_id)
-        if old is None:
-            raise Refused("There is no such patient.")
-        store.change(conn, Patient, patient_id, **new)
-        told = {k: {"old": str(old[k]), "new": str(v)} for k, v in new.items() if k != "name_key" and old[k] != v}
-        detail = {"changes": told, "reason": reason}
-        store.audit(conn, lab.now(), actor, "correct patient", "patient", patient_id, detail)
-        o = store.table(Order)
-        issued = conn.execute(o.select().where(o.c.patient_id == patient_id, o.c.completed_at.is_not(None))).mappings()
-        done = [issue_when_complete(lab, conn, actor, r["id"], reason) for r in issued.all()
-                if latest_report(conn, r["report_no"])]  # fmt: skip
-        store.touch(conn, "orders", "results")
-    return tuple(d for d in done if d)
-
-
-def _order_or_refuse(conn: Connection, order_id: int) -> dict[str, Any]:
-    order = store.one(conn, Order, order_id)
-    if order is None:
-        raise Refused("There is no such order.")
-    return dict(order)
-
-
-def _tail(number: str | None) -> str:
-    return f"…{number[-4:]}" if number else ""

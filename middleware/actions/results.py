@@ -91,7 +91,12 @@ def _release_one(lab: Lab, conn: Connection, actor: Actor, result_id: int, reaso
     _reject_siblings(lab, conn, actor, row)
     detail = {"test": row["test"], "value": row["display"], "amends": old["display"] if old else None}
     store.audit(conn, lab.now(), actor, "amend" if old else "release", "result", result_id, detail)
-    return test["order_id"], (reason or CORRECTED) if old else ""
+    return test["order_id"], (reason or _why(row)) if old else ""
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """Why this result takes the place of a released one: what the person who typed it wrote, else the analyzer."""
+    return next((c for c in row["comments"] if c and row["typed_by"]), CORRECTED)
 
 
 def _signature(conn: Connection, actor: Actor) -> str:
@@ -167,6 +172,17 @@ def reject(lab: Lab, actor: Actor, result_id: int, note: str) -> None:
         store.touch(conn, "results")
 
 
+def reject_open(lab: Lab, conn: Connection, actor: Actor, note: str, **where: int) -> dict[str, str]:
+    """Reject the open results of a test or a sample that is given up; their values by id, for the audit line."""
+    r = store.table(ResultRow)
+    wanted = select(r.c.id, r.c.display).where(r.c.state.in_(OPEN), *(r.c[k] == v for k, v in where.items()))
+    lost = {str(row.id): row.display for row in conn.execute(wanted.order_by(r.c.id))}
+    for result_id in lost:
+        store.change(conn, ResultRow, int(result_id), state=ResultState.REJECTED.value, rejected_at=lab.now(),
+                     rejected_by=actor.name, reject_note=note[:200])  # fmt: skip
+    return lost
+
+
 def close_test(lab: Lab, actor: Actor, order_test_id: int, note: str) -> str | None:
     """The test cannot be done; the report says why. Its open results are rejected. The report's number if complete."""
     actor.must(Right.RELEASE)
@@ -176,14 +192,10 @@ def close_test(lab: Lab, actor: Actor, order_test_id: int, note: str) -> str | N
         row = store.one(conn, OrderTest, order_test_id)
         if row is None or row["state"] != TestState.AWAITED.value:
             raise Refused("Only a test that is still awaited can be closed.")
-        r = store.table(ResultRow)
-        conn.execute(
-            r.update()
-            .where(r.c.order_test_id == order_test_id, r.c.state.in_(OPEN))
-            .values(state=ResultState.REJECTED.value, rejected_at=lab.now(), rejected_by=actor.name, reject_note=note)
-        )
+        lost = reject_open(lab, conn, actor, note, order_test_id=order_test_id)
         store.change(conn, OrderTest, order_test_id, state=TestState.REJECTED.value, note=note)
-        store.audit(conn, lab.now(), actor, "close test", "order", row["order_id"], {"test": row["test"], "note": note})
+        detail = {"test": row["test"], "note": note, "results": lost}
+        store.audit(conn, lab.now(), actor, "close test", "order", row["order_id"], detail)
         store.touch(conn, "results", "orders")
         return issue_when_complete(lab, conn, actor, row["order_id"])
 

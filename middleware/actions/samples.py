@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from middleware import store
 from middleware.actions.issue import issue_when_complete
 from middleware.actions.register import new_sample
+from middleware.actions.results import reject_open
 from middleware.lab import Lab
-from middleware.model import Actor, Refused, ResultState, Right, SampleState, TestState
-from middleware.schema import OrderTest, ResultRow, Sample
+from middleware.model import Actor, Refused, Right, SampleState, TestState
+from middleware.schema import OrderTest, Sample
 
 REJECT_REASONS = ("hemolysed", "clotted", "qns", "label", "tube")
 
@@ -33,8 +34,8 @@ def collect(lab: Lab, actor: Actor, sample_pk: int) -> None:
         row = _sample(conn, sample_pk)
         if row["collected_at"] is not None:
             raise Refused("The collection time is already recorded.")
-        store.change(conn, Sample, sample_pk, state=SampleState.COLLECTED.value, collected_at=lab.now(),
-                     collected_by=actor.name)  # fmt: skip
+        state = SampleState.COLLECTED if row["received_at"] is None else SampleState.RECEIVED
+        store.change(conn, Sample, sample_pk, state=state.value, collected_at=lab.now(), collected_by=actor.name)
         store.audit(conn, lab.now(), actor, "collect", "sample", sample_pk, {"sample_id": row["sample_id"]})
         store.touch(conn, "orders")
 
@@ -64,10 +65,12 @@ def reject_sample(lab: Lab, actor: Actor, sample_pk: int, reason: str, ask_new: 
         raise Refused("Choose one of the listed reasons.")
     with lab.write() as conn:
         row = _sample(conn, sample_pk)
-        _reject_open_results(lab, conn, actor, sample_pk, reason)
-        new_pk = None
         tests = store.table(OrderTest)
         mine = (tests.c.sample_pk == sample_pk) & (tests.c.state == TestState.AWAITED.value)
+        if not store.count(conn, OrderTest, mine):
+            raise Refused("Nothing of this sample is awaited any more. Amend or withdraw the report instead.")
+        lost = reject_open(lab, conn, actor, f"sample rejected: {reason}", sample_pk=sample_pk)
+        new_pk = None
         if ask_new:
             new_pk = new_sample(lab, conn, actor, row["order_id"], row["specimen"], row["container"], row["timing"],
                                 collected=False)  # fmt: skip
@@ -76,19 +79,8 @@ def reject_sample(lab: Lab, actor: Actor, sample_pk: int, reason: str, ask_new: 
             conn.execute(tests.update().where(mine).values(state=TestState.REJECTED.value, note=f"reject.{reason}"))
         store.change(conn, Sample, sample_pk, state=SampleState.REJECTED.value, rejected_at=lab.now(),
                      rejected_by=actor.name, reject_reason=reason, replaced_by_id=new_pk)  # fmt: skip
-        store.audit(conn, lab.now(), actor, "reject sample", "sample", sample_pk,
-                    {"sample_id": row["sample_id"], "reason": reason, "new_sample": new_pk})  # fmt: skip
+        detail = {"sample_id": row["sample_id"], "reason": reason, "new_sample": new_pk, "results": lost}
+        store.audit(conn, lab.now(), actor, "reject sample", "sample", sample_pk, detail)
         store.touch(conn, "orders", "results")
         issue_when_complete(lab, conn, actor, row["order_id"])
     return new_pk
-
-
-def _reject_open_results(lab: Lab, conn: Connection, actor: Actor, sample_pk: int, reason: str) -> None:
-    r = store.table(ResultRow)
-    open_states = (ResultState.HELD.value, ResultState.AUTOVERIFIED.value)
-    conn.execute(
-        r.update()
-        .where(r.c.sample_pk == sample_pk, r.c.state.in_(open_states))
-        .values(state=ResultState.REJECTED.value, rejected_at=lab.now(), rejected_by=actor.name,
-                reject_note=f"sample rejected: {reason}")
-    )  # fmt: skip

@@ -11,11 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from drivers.driver import Decoded, MessageType, Observation, load_driver
+from drivers.driver import Decoded, DecodeError, Kind, MessageType, Observation, WireError, load_driver
 from middleware import store
-from middleware.consider import Considered, consider, facts_of
+from middleware.consider import Considered, consider, driver_of, facts_of
+from middleware.journal import JournalReader
 from middleware.lab import Lab
 from middleware.model import Actor, AnalyzerFacts, Reason, Refused, ResultState, Right, SampleState, Verdict
+from middleware.pipeline import decode_stored
 from middleware.schema import ResultRow, Sample, UnmatchedRow
 from middleware.store.record import put_reasons, result_columns
 
@@ -25,12 +27,13 @@ def link(lab: Lab, actor: Actor, unmatched_id: int, sample_pk: int, test: str, r
     actor.must(Right.LINK)
     if not reason.strip():
         raise Refused("Write how you know that this result belongs to this sample.")
+    said = _said(lab, unmatched_id)
     with lab.write() as conn:
         row = _open_row(conn, unmatched_id)
         sample = store.one(conn, Sample, sample_pk)
         if sample is None or sample["state"] == SampleState.REJECTED.value:
             raise Refused("Choose a sample that is in the laboratory.")
-        thought = _consider(lab, conn, row, sample["sample_id"], test)
+        thought = _consider(lab, conn, row, said, sample["sample_id"], test)
         result_id = _file(lab, conn, actor, row, thought, reason)
         store.change(conn, UnmatchedRow, unmatched_id, state="linked", closed_at=lab.now(), closed_by=actor.name,
                      closed_note=reason, result_id=result_id)  # fmt: skip
@@ -62,22 +65,47 @@ def _open_row(conn: Connection, unmatched_id: int) -> Mapping[str, Any]:
     return row
 
 
-def _consider(lab: Lab, conn: Connection, row: Mapping[str, Any], sample_id: str, test: str) -> Considered:
+def _said(lab: Lab, unmatched_id: int) -> tuple[Observation, ...]:
+    """The row as its message has it, and what the analyzer doubted about that tube; nothing when it cannot be read.
+
+    The tray keeps what people read; an interpretation beside a number (`-1^0.28`) stands in the message alone.
+    """
+    with lab.read() as conn:
+        row = store.one(conn, UnmatchedRow, unmatched_id)
+    message = JournalReader(lab.settings.journal).message(row["message_id"]) if row else None
+    if row is None or message is None:
+        return ()
+    try:
+        rows = decode_stored(lab, message).observations
+    except (DecodeError, WireError):
+        return ()
+    mine = tuple(o for o in rows if o.ordinal == row["ordinal"] and o.raw == row["raw"])
+    return mine + tuple(o for o in rows if mine and o.kind is Kind.SUSPECT and o.sample_id == mine[0].sample_id)
+
+
+def _consider(
+    lab: Lab, conn: Connection, row: Mapping[str, Any], said: tuple[Observation, ...], sample_id: str, test: str
+) -> Considered:
     """Match the row as its analyzer sent it, with the sample a person chose and the code read as `test`."""
     settings = next((a for a in lab.settings.analyzers if a.name == row["analyzer"]), None)
-    driver = load_driver(settings.driver if settings else "generic_astm")
+    driver = driver_of(settings) if settings else load_driver("generic_astm")
     facts = facts_of(settings, driver) if settings else AnalyzerFacts(row["analyzer"], driver.name, "manual", {})
-    code = row["code"] or test
-    said = Observation(
-        sample_id=sample_id, code=code, name=row["name"], value=row["value"], raw=row["raw"], unit=row["unit"],
-        flags=tuple(row["flags"]), observed_at=row["observed_at"], ordinal=row["ordinal"],
-    )  # fmt: skip
+    first, *doubts = said or (_kept(row),)
+    code = first.code or test
+    rows = (first._replace(sample_id=sample_id, code=code), *(d._replace(sample_id=sample_id) for d in doubts))
     chosen = replace(facts, codes={**facts.codes, code: test}, tests=frozenset())
-    thought = consider(lab, conn, Decoded(MessageType.RESULT, None, observations=(said,)), chosen, driver)
+    thought = consider(lab, conn, Decoded(MessageType.RESULT, None, observations=rows), chosen, driver)
     if not thought.matched.results:
         why = thought.matched.unmatched[0].reason.text if thought.matched.unmatched else "this row holds no result"
         raise Refused(f"It cannot be linked: {why}")
     return thought
+
+
+def _kept(row: Mapping[str, Any]) -> Observation:
+    return Observation(
+        sample_id=None, code=row["code"], name=row["name"], value=row["value"], raw=row["raw"], unit=row["unit"],
+        flags=tuple(row["flags"]), observed_at=row["observed_at"], ordinal=row["ordinal"],
+    )  # fmt: skip
 
 
 def _file(

@@ -56,12 +56,13 @@ def person(lab: Lab, user_id: int) -> Person | None:
 
 def check_login(lab: Lab, username: str, password: str, client: str) -> Person | None:
     """The person when name and password fit, None when not. Refused after too many wrong tries (name or client)."""
-    keys = (f"user:{username.casefold()}"[:80], f"client:{client}"[:80])
+    login = username.strip().casefold()
+    keys = (f"user:{login}"[:80], f"client:{client}"[:80])
     u, f = store.table(User), store.table(LockedOut)
     with lab.read() as conn:
         since = lab.now() - WINDOW
         wrong = [store.count(conn, LockedOut, f.c.key == key, f.c.at >= since) for key in keys]
-        row = conn.execute(select(u).where(u.c.username == username.casefold())).mappings().first()
+        row = conn.execute(select(u).where(u.c.username == login)).mappings().first()
     if wrong[0] >= TRIES or wrong[1] >= TRIES * 4:
         raise Refused("Too many wrong tries. Wait 15 minutes, or ask the admin for a new password.")
     good = _verify(row["password_hash"] if row else _nobody(), password)

@@ -1,6 +1,19 @@
 """Every SQL statement of the lab, one function each, named by a verb. Pages read through `<page>_view` modules."""
 
-from middleware.store.core import audit, audit_broken_at, change, changes, count, insert_into, next_serial, one, put, table, touch
+from middleware.store.core import (
+    audit,
+    audit_broken_at,
+    change,
+    changes,
+    count,
+    fitted,
+    insert_into,
+    next_serial,
+    one,
+    put,
+    table,
+    touch,
+)
 
 __all__ = [
     "audit",
@@ -8,6 +21,7 @@ __all__ = [
     "change",
     "changes",
     "count",
+    "fitted",
     "insert_into",
     "next_serial",
     "one",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -42,12 +42,15 @@ def context_for(
     catalogue: Mapping[str, CatalogueTest],
     now: datetime,
 ) -> Context:
-    """Read once: the registered samples among `sample_ids` (normalised), with all that is known of them."""
+    """Read once: the registered samples among `sample_ids` (normalised), with all that is known of them.
+
+    `now` is in the lab's own zone: ages are counted by its days.
+    """
     rows = _samples(conn, set(sample_ids), now)
     tests = _ordered(conn, [row["id"] for row in rows])
     earlier = _previous(conn, {row["patient_id"] for row in rows}, now)
     samples = {
-        row["sample_id"]: _facts(row, tests[row["id"]], earlier.get(row["patient_id"], {})) for row in rows
+        row["sample_id"]: _facts(row, tests[row["id"]], earlier.get(row["patient_id"], {}), now.tzinfo) for row in rows
     }
     return Context(analyzer=analyzer, samples=samples, catalogue=catalogue, now=now)
 
@@ -120,8 +123,10 @@ def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, 
     return found
 
 
-def _facts(row: Mapping[str, Any], tests: Mapping[str, OrderedTest], previous: Mapping[str, Previous]) -> SampleFacts:
-    on = (row["collected_at"] or row["registered_at"]).date()
+def _facts(
+    row: Mapping[str, Any], tests: Mapping[str, OrderedTest], previous: Mapping[str, Previous], zone: tzinfo | None
+) -> SampleFacts:
+    on = (row["collected_at"] or row["registered_at"]).astimezone(zone).date()
     return SampleFacts(
         id=row["id"],
         sample_id=row["sample_id"],

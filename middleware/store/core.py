@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
-from middleware.model import Actor
+from middleware.model import Actor, Refused
 from middleware.schema import AuditRow, Change, SampleCounter
 
 _AUDIT_LOCK = 0x4C4D4155  # one chain: on PostgreSQL writers of audit lines queue behind this advisory lock
@@ -83,9 +84,7 @@ def touch(conn: Connection, *topics: str) -> None:
     for topic in topics:
         statement = insert_into(conn, Change).values(topic=topic, counter=1)
         conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["topic"], set_={"counter": table(Change).c.counter + 1}
-            )
+            statement.on_conflict_do_update(index_elements=["topic"], set_={"counter": table(Change).c.counter + 1})
         )
 
 
@@ -105,6 +104,37 @@ def next_serial(conn: Connection, day: date, purpose: str) -> int:
     return int(conn.execute(taken).scalar_one())
 
 
+@cache
+def _lengths(row: type[SQLModel]) -> Mapping[str, int]:
+    """How many characters each text column holds, where it has a limit."""
+    found = {c.name: getattr(c.type, "length", None) for c in table(row).columns}
+    return {name: length for name, length in found.items() if isinstance(length, int)}
+
+
+def fitted(row: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What an analyzer said, so that both engines can store it: too long is cut (the message keeps all), NUL replaced.
+
+    Only for an analyzer's words: what a person typed is never cut, `put` refuses it.
+    """
+    lengths = _lengths(row)
+    return {k: _fit(v, lengths.get(k)) if isinstance(v, str) else v for k, v in values.items()}
+
+
+def _fit(text_: str, length: int | None) -> str:
+    clean = text_.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
+    return clean if length is None or len(clean) <= length else clean[: length - 1] + "…"
+
+
+def _storable(row: type[SQLModel], values: Mapping[str, Any]) -> None:
+    """SQLite takes any length and PostgreSQL breaks off: on both, a person is told."""
+    for name, length in _lengths(row).items():
+        value = values.get(name)
+        if isinstance(value, str) and len(value) > length:
+            raise Refused(f"Too long: {name} has at most {length} characters.")
+    if any(isinstance(value, str) and "\0" in value for value in values.values()):
+        raise Refused("There is a character that cannot be stored. Type it again.")
+
+
 def count(conn: Connection, row: type[SQLModel], *where: Any) -> int:
     """How many rows of a table fulfil the conditions."""
     return int(conn.execute(select(func.count()).select_from(table(row)).where(*where)).scalar_one())
@@ -120,6 +150,7 @@ def one(conn: Connection, row: type[SQLModel], row_id: object) -> Mapping[str, A
 
 def put(conn: Connection, row: type[SQLModel], **values: Any) -> int:
     """Insert one row and give back its integer id (0 for tables whose key is not an integer)."""
+    _storable(row, values)
     done = conn.execute(table(row).insert().values(**values))
     key = done.inserted_primary_key[0] if done.inserted_primary_key else 0
     return key if isinstance(key, int) else 0
@@ -127,6 +158,7 @@ def put(conn: Connection, row: type[SQLModel], **values: Any) -> int:
 
 def change(conn: Connection, row: type[SQLModel], row_id: object, **values: Any) -> None:
     """Set columns of one row by its primary key."""
+    _storable(row, values)
     rows = table(row)
     key = next(iter(rows.primary_key.columns))
     conn.execute(rows.update().where(key == row_id).values(**values))

@@ -23,7 +23,7 @@ from middleware.schema import (
     UnmatchedRow,
 )
 from middleware.sentences import reason
-from middleware.store.core import count, insert_into, put, table, touch
+from middleware.store.core import count, fitted, insert_into, put, table, touch
 
 
 def is_processed(conn: Connection, message_id: str) -> bool:
@@ -46,24 +46,28 @@ def record(
     """Write results, controls, unmatched rows and the message's own row; ids of results nothing holds are returned.
 
     `samples` by primary key gives each result its patient. Rows already stored under another message are duplicates.
+    A row of this message that is filed already is never filed again, though a mended driver reads it otherwise.
     """
-    known = _known(conn, matched)
+    known, filed = _known(conn, matched), _filed(conn, message.id)
     by_identity = {v.identity: v for v in verdicts}
     green: list[int] = []
     duplicates = matched.duplicates
     for result in matched.results:
         if _elsewhere(known, "result", result.identity, message.id):
             duplicates += 1
-        elif known["result"].get(result.identity) is None:
+        elif result.identity not in known["result"] and result.ordinal not in filed:
             verdict = by_identity[result.identity]
             row_id = _put_result(conn, message, result, verdict, samples[result.sample_pk].patient_id, rule_set, now)
             _supersede_unmatched(conn, result.identity, row_id, now)
             if verdict.green:
                 green.append(row_id)
+    _clear_tray(conn, message.id, matched, now)
     for row in matched.unmatched:
-        duplicates += _put_unmatched(conn, message, row, known, now)
+        if row.ordinal not in filed:
+            duplicates += _put_unmatched(conn, message, row, known, now)
     for control in matched.controls:
-        duplicates += _put_control(conn, message, control, known)
+        if control.ordinal not in filed:
+            duplicates += _put_control(conn, message, control, known)
     _put_message(conn, message, decoded, matched, duplicates, now)
     touch(conn, "results", "analyzers", *(["unmatched"] if matched.unmatched else []))
     if matched.controls:
@@ -72,7 +76,12 @@ def record(
 
 
 def record_failure(conn: Connection, message: Message, error: str, now: datetime) -> None:
-    """Keep a message that could not be decoded: state failed, with the reason, for the messages page and replay."""
+    """Keep a message that could not be decoded: state failed, with the reason, for the messages page and replay.
+
+    One that was processed before stays as it was.
+    """
+    if is_processed(conn, message.id):
+        return  # thought about again with a driver or a configuration that cannot read it: what is stored stays
     values = {
         "analyzer": message.analyzer, "received_at": message.received_at, "type": "other", "state": "failed",
         "error": error, "processed_at": now,
@@ -98,6 +107,29 @@ def _known(conn: Connection, matched: Matched) -> dict[str, dict[str, str | None
         pairs = conn.execute(select(t.c.identity, t.c.message_id).where(t.c.identity.in_(wanted))) if wanted else ()
         found[name] = {row[0]: row[1] for row in pairs}
     return found
+
+
+def _filed(conn: Connection, message_id: str) -> set[int]:
+    """Rows of this message (by ordinal) that became a result or a control, or that a person dealt with."""
+    r, c, u = table(ResultRow), table(ControlRow), table(UnmatchedRow)
+    by_hand = (u.c.message_id == message_id) & u.c.state.in_(("linked", "dismissed"))
+    wanted = (
+        select(r.c.ordinal).where(r.c.message_id == message_id),
+        select(c.c.ordinal).where(c.c.message_id == message_id),
+        select(u.c.ordinal).where(by_hand),
+    )
+    return {ordinal for statement in wanted for ordinal in conn.execute(statement).scalars()}
+
+
+def _clear_tray(conn: Connection, message_id: str, matched: Matched, now: datetime) -> None:
+    """Thought about again, a row is read otherwise or not reported from here: its old row leaves the tray."""
+    u = table(UnmatchedRow)
+    still = [row.identity for row in matched.unmatched]
+    conn.execute(
+        u.update()
+        .where(u.c.message_id == message_id, u.c.state == "open", u.c.identity.not_in(still))
+        .values(state="superseded", closed_at=now, closed_by="system", closed_note="read again")
+    )
 
 
 def _elsewhere(known: Mapping[str, Mapping[str, str | None]], kind: str, identity: str, message_id: str) -> bool:
@@ -137,7 +169,7 @@ def hold_twins(conn: Connection, row_id: int, result: Result, source: str) -> No
 
 def result_columns(result: Result, verdict: Verdict) -> dict[str, Any]:
     """The columns of the result table that a Result and its Verdict fill, whoever made them."""
-    return {
+    columns = {
         "ordinal": result.ordinal,
         "order_test_id": result.order_test_id,
         "sample_pk": result.sample_pk,
@@ -159,6 +191,7 @@ def result_columns(result: Result, verdict: Verdict) -> dict[str, Any]:
         "green": verdict.green,
         "critical": any(r.severity == "critical" for r in verdict.reasons),
     }
+    return fitted(ResultRow, columns)
 
 
 def put_reasons(conn: Connection, result_id: int, verdict: Verdict) -> None:
@@ -171,7 +204,7 @@ def put_reasons(conn: Connection, result_id: int, verdict: Verdict) -> None:
         for r in verdict.reasons
     ]  # fmt: skip
     if rows:
-        conn.execute(insert_into(conn, ReasonRow), rows)
+        conn.execute(insert_into(conn, ReasonRow), [fitted(ReasonRow, row) for row in rows])
 
 
 def _supersede_unmatched(conn: Connection, identity: str, result_id: int, now: datetime) -> None:
@@ -192,15 +225,27 @@ def _put_unmatched(
     """Insert one tray row; 1 when it is a duplicate of something stored under another message."""
     if any(_elsewhere(known, kind, row.identity, message.id) for kind in ("result", "unmatched")):
         return 1
-    if row.identity in known["unmatched"] or row.identity in known["result"]:
+    if row.identity in known["result"]:
         return 0
-    put(
-        conn, UnmatchedRow, identity=row.identity, message_id=message.id, ordinal=row.ordinal,
-        analyzer=message.analyzer, sample_id=row.sample_id, sample_pk=row.sample_pk, code=row.code, name=row.name,
-        value=row.value, raw=row.raw, unit=row.unit, flags=list(row.flags), observed_at=row.observed_at,
-        rule=row.reason.rule, text=row.reason.text, text_hi=row.reason.text_hi, state="open", created_at=now,
-    )  # fmt: skip
+    if row.identity in known["unmatched"]:
+        _reopen(conn, row.identity)
+        return 0
+    said = {
+        "identity": row.identity, "message_id": message.id, "ordinal": row.ordinal, "analyzer": message.analyzer,
+        "sample_id": row.sample_id, "sample_pk": row.sample_pk, "code": row.code, "name": row.name,
+        "value": row.value, "raw": row.raw, "unit": row.unit, "flags": list(row.flags),
+        "observed_at": row.observed_at, "rule": row.reason.rule, "text": row.reason.text,
+        "text_hi": row.reason.text_hi, "state": "open", "created_at": now,
+    }  # fmt: skip
+    put(conn, UnmatchedRow, **fitted(UnmatchedRow, said))
     return 0
+
+
+def _reopen(conn: Connection, identity: str) -> None:
+    """Back into the tray when it left it without becoming a result."""
+    u = table(UnmatchedRow)
+    gone = (u.c.identity == identity) & (u.c.state == "superseded") & u.c.result_id.is_(None)
+    conn.execute(u.update().where(gone).values(state="open", closed_at=None, closed_by="", closed_note=""))
 
 
 def _put_control(
@@ -210,12 +255,14 @@ def _put_control(
         return 1
     if control.identity in known["control"]:
         return 0
-    put(
-        conn, ControlRow, identity=control.identity, message_id=message.id, ordinal=control.ordinal,
-        analyzer=message.analyzer, lot=control.lot, code=control.code, test=control.test, verbatim=control.verbatim,
-        value=control.value, unit=control.unit, observed_at=control.observed_at, received_at=message.received_at,
-        target_id=_target(conn, message, control), excluded=False, excluded_note="",
-    )  # fmt: skip
+    said = {
+        "identity": control.identity, "message_id": message.id, "ordinal": control.ordinal,
+        "analyzer": message.analyzer, "lot": control.lot, "code": control.code, "test": control.test,
+        "verbatim": control.verbatim, "value": control.value, "unit": control.unit,
+        "observed_at": control.observed_at, "received_at": message.received_at,
+        "target_id": _target(conn, message, control), "excluded": False, "excluded_note": "",
+    }  # fmt: skip
+    put(conn, ControlRow, **fitted(ControlRow, said))
     return 0
 
 
@@ -239,7 +286,6 @@ def _put_message(
     conn: Connection, message: Message, decoded: Decoded, matched: Matched, duplicates: int, now: datetime
 ) -> None:
     measured = [o for o in decoded.observations if o.kind is Kind.MEASUREMENT]
-    mine = {"message_id": message.id}
     values = {
         "analyzer": message.analyzer,
         "received_at": message.received_at,
@@ -251,12 +297,12 @@ def _put_message(
         "sample_ids": " ".join(sorted(_sample_ids(decoded))),
         "observations": len(decoded.observations),
         "measurements": len(measured),
-        "results": count(conn, ResultRow, table(ResultRow).c.message_id == mine["message_id"]),
-        "controls": count(conn, ControlRow, table(ControlRow).c.message_id == mine["message_id"]),
+        "results": count(conn, ResultRow, table(ResultRow).c.message_id == message.id),
+        "controls": count(conn, ControlRow, table(ControlRow).c.message_id == message.id),
         "unmatched": count(
             conn,
             UnmatchedRow,
-            table(UnmatchedRow).c.message_id == mine["message_id"],
+            table(UnmatchedRow).c.message_id == message.id,
             table(UnmatchedRow).c.state.in_(("open", "dismissed")),
         ),
         "duplicates": duplicates,
@@ -275,5 +321,6 @@ def _sample_ids(decoded: Decoded) -> set[str]:
 
 
 def _upsert_message(conn: Connection, message_id: str, values: Mapping[str, Any]) -> None:
-    statement = insert_into(conn, AnalyzerMessage).values(id=message_id, **values)
-    conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=dict(values)))
+    kept = fitted(AnalyzerMessage, values)
+    statement = insert_into(conn, AnalyzerMessage).values(id=message_id, **kept)
+    conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=kept))
