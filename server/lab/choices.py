@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from middleware.model import CatalogueTest
 from middleware.settings import Settings
+from server.strings import Strings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Choices:
     groups: tuple[Group, ...]
 
 
-def choices(settings: Settings, lang: str) -> Choices:
+def choices(settings: Settings, lang: str, strings: Strings) -> Choices:
     """All panels and tests, named in the page's language, in the catalogue's order."""
     panels = tuple(
         Choice(code, panel_name(settings, code, lang), _panel_words(settings, code), tests)
@@ -50,7 +51,7 @@ def choices(settings: Settings, lang: str) -> Choices:
     groups: dict[str, list[Choice]] = {}
     for test in sorted(settings.catalogue.values(), key=lambda c: (c.sort, c.code)):
         groups.setdefault(test.panel, []).append(_choice(test, lang))
-    named = (Group(code, panel_name(settings, code, lang), tuple(tests)) for code, tests in groups.items())
+    named = (Group(code, _group_name(settings, code, lang, strings), tuple(tests)) for code, tests in groups.items())
     return Choices(panels, tuple(named))
 
 
@@ -67,6 +68,12 @@ def panel_name(settings: Settings, code: str, lang: str) -> str:
     """The name of a panel or group of config/panels.csv; its code when nobody gave it one."""
     english, hindi = settings.panel_names.get(code, (code, ""))
     return hindi if lang == "hi" and hindi else english
+
+
+def _group_name(settings: Settings, code: str, lang: str, strings: Strings) -> str:
+    """What the report calls this group of tests: a group is not the panel of the same code."""
+    key = f"report.panel.{code}"
+    return strings.t(key, lang) if strings.has(key) else panel_name(settings, code, lang)
 
 
 def test_name(test: CatalogueTest, lang: str) -> str:

@@ -72,7 +72,7 @@ def test_target_gives_chart_figures_and_distance(client_as, world, runs):
     facts = {d.dt.text: d.dd.text.strip() for d in soup.select(".facts div")}
     assert facts == {"n": "3", "Mean": "12.400", "SD": "0.529", "CV": "4.3 %", "Bias": "+3.3 %",
                      "Target": "12.0 ± 0.2 g/dL (provisional)"}  # fmt: skip
-    assert "expires in 13 days" in soup.text
+    assert "Days until this lot expires: 13" in soup.text
 
 
 def test_a_point_left_out_stays_visible_and_does_not_count(client_as, world, runs):

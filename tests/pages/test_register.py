@@ -112,7 +112,7 @@ def test_a_number_of_many_patients_is_asked_about(client_as, world):
     for n in range(9):
         world.order(world.patient(name=f"Patient {chr(65 + n)}"), sms_mobile="+919876512345")
     soup = client_as("reception").post_page("/register", GOOD, 200)
-    assert "used for 9 patients in the last 30 days" in soup.select_one(".notice.warn").text
+    assert "Patients on this number in the last 30 days: 9" in soup.select_one(".notice.warn").text
 
 
 def test_a_known_patient_is_found_and_keeps_name_and_phone(client_as, world):

@@ -74,12 +74,12 @@ def test_problems_come_first_and_filters_work(client_as, world, lab, issued):
     assert names("/reports?show=queued") == [waiting]
     assert names("/reports?show=unopened") == [failed, refused, waiting]
     assert names("/reports?show=withdrawn") == []
-    assert "2 reports need a person to look" in browser.get("/reports").text
+    assert "Reports that need a person: 2" in browser.get("/reports").text
     row = next(r for r in browser.get("/reports").select("tbody tr") if good in r.text)
     assert [" ".join(td.text.split()) for td in row.select("td")[3:]] == [
         "✓stored there",
         "✓reached the phone",
-        "3 times",
+        "3 ×",
     ]
 
 
@@ -121,7 +121,7 @@ def test_the_handovers_trouble_is_said_in_words(client_as, world, lab, issued):
         change(conn, HandoverRow, row["id"], attempts=4, last_error="report service not reached (ConnectError)",
                next_at=lab.now() + timedelta(minutes=20))  # fmt: skip
     browser = client_as("reception")
-    assert "The report service is not reached (tried 4 times)" in browser.get(f"/reports/{number}").text
+    assert "The report service is not reached (tries: 4)" in browser.get(f"/reports/{number}").text
     assert "handed over again now" in browser.post_page(f"/reports/{number}/retry").text
     assert world.rows(HandoverRow)[0]["next_at"] == lab.now()
 

@@ -82,7 +82,7 @@ def show(request: Request, lab: LabDep, actor: SEES, order_id: int) -> Response:
         facility=facility.name_hi if lang == "hi" else facility.name_en,
         link=link_policy([test.test for test in order.tests], lab.settings.catalogue),
         may=May(*(actor.may(right) for right in rights)),
-        choices=choices(lab.settings, lang),
+        choices=choices(lab.settings, lang, request.app.state.strings),
         today=lab.now().astimezone(lab.settings.lab.timezone).date(),
         now=lab.now(),
     )

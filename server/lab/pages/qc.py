@@ -166,7 +166,7 @@ def _chart(request: Request, lab: Lab, run: Run, test: str, lot: str) -> Markup 
         return None
     lang, zone, known = language_of(request), lab.settings.lab.timezone, lab.settings.catalogue[test]
     points = [
-        charts.Point(p.at.astimezone(zone).strftime("%d-%m %H:%M"), p.z, p.verbatim, p.excluded, p.excluded_note)
+        charts.Point(p.at.astimezone(zone).strftime("%d-%m"), p.z, p.verbatim, p.excluded, p.excluded_note)
         for p in run.points
         if p.z is not None
     ]

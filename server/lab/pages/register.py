@@ -89,7 +89,7 @@ def save(request: Request, lab: LabDep, session: SessionDep, form: FormDep, acto
 
 def _fresh(lab: Lab, patient_id: int | None) -> Typed:
     """An empty form; a known patient brings phone and language along."""
-    typed = Typed(language=lab.settings.lab.language, facility=lab.settings.lab.facility.code)
+    typed = Typed(facility=lab.settings.lab.facility.code)
     card = _card(lab, replace(typed, patient_id=str(patient_id))) if patient_id is not None else None
     if card is None:
         return typed
@@ -169,7 +169,7 @@ def _page(
         known=_card(lab, typed),
         query=query,
         hits=hits,
-        choices=choices(lab.settings, language_of(request)),
+        choices=choices(lab.settings, language_of(request), request.app.state.strings),
         facilities=lab.settings.facilities,
         doctors=doctors,
         departments=departments,

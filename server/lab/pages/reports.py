@@ -59,7 +59,7 @@ class Sent:
     version: str
     to: str
     status: str
-    at: str
+    at: datetime | None
     error: str
 
 
@@ -237,12 +237,20 @@ def _sent(view: ReportView) -> tuple[Sent, ...]:
             version=str(row.get("version", "")),
             to=str(row.get("to", "")),
             status=str(row.get("status", "")),
-            at=str(row.get("changed_at", "")),
+            at=_moment(row.get("changed_at")),
             error=str(row.get("error") or ""),
         )
         for row in view.delivery.get("sms", ())
         if isinstance(row, Mapping)
     )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _midnight(lab: Lab) -> datetime:
