@@ -41,9 +41,9 @@ def day(lab: Any, world: Any, actor: Callable[[str], Actor]) -> Iterator[dict[st
             detail={"sms": [{"version": 1, "to": "98xxxxxx70", "status": "failed", "error": "operator: 5",
                              "changed_at": "2026-11-22T04:31:00+00:00"}], "not_mine": ["x"]})  # fmt: skip
         target = put(conn, ControlTarget, analyzer="xn550", lot="QC-61450811", level="L2", test="HB",
-                     mean=Decimal("12.0"), sd=Decimal("0.2"), provisional=True, expires=now.date() + timedelta(days=20), valid_from=now,
-
-                     set_by="Pathologist Devi", note="insert of the lot")  # fmt: skip
+                     mean=Decimal("12.0"), sd=Decimal("0.2"), provisional=True,
+                     expires=now.date() + timedelta(days=20), valid_from=now, set_by="Pathologist Devi",
+                     note="insert of the lot")  # fmt: skip
         for n in range(24):
             value = Decimal("12.0") + Decimal(n * 7 % 11 - 5) * Decimal("0.08") + (Decimal("0.6") if n == 17 else 0)
             put(conn, ControlRow, identity=f"c{n}", message_id="m", ordinal=n, analyzer="xn550", lot="QC-61450811",

@@ -66,7 +66,8 @@ def test_registers_once_however_often_it_is_sent(api, world):
     assert (first.status_code, again.status_code) == (201, 200) and first.json() == again.json()
     told = first.json()
     assert {k: told[k] for k in ("external_ref", "uhid", "complete", "withdrawn", "report_versions")} == {
-        "external_ref": "OPD-2211", "uhid": "HIS-77", "complete": False, "withdrawn": False, "report_versions": []}  # fmt: skip
+        "external_ref": "OPD-2211", "uhid": "HIS-77", "complete": False, "withdrawn": False,
+        "report_versions": []}  # fmt: skip
     assert [(s["container"], s["timing"], s["state"]) for s in told["samples"]] == [
         ("E", "", "registered"), ("F", "F", "registered")]  # fmt: skip
     assert [(t["code"], t["loinc"], t["state"]) for t in told["tests"]] == [
@@ -90,7 +91,8 @@ def test_a_known_uhid_is_that_patient_and_nobody_else(api, world):
     ("change", "field"),
     [({"tests": ["NOPE"]}, "tests"), ({"tests": []}, "tests"), ({"facility": "X"}, "facility"),
      ({"ordered_at": "2030-01-01T00:00:00Z"}, "ordered_at"), ({"surprise": 1}, "surprise"),
-     ({"patient": {"name": "Kamla", "sex": "F"}}, "age"), ({"patient": {"name": "Kamla", "sex": "X", "age": 4}}, "patient.sex"),
+     ({"patient": {"name": "Kamla", "sex": "F"}}, "age"),
+     ({"patient": {"name": "Kamla", "sex": "X", "age": 4}}, "patient.sex"),
      ({"patient": {"name": "Kamla", "sex": "F", "age": 4, "mobile": "123"}}, "mobile")],
 )  # fmt: skip
 def test_wrong_values_are_named_and_nothing_is_written(api, world, change, field):
@@ -159,8 +161,8 @@ def test_a_fault_of_our_own_says_nothing_of_its_inside(lab, api, monkeypatch):
 def test_openapi_and_the_page_for_people(api, client_as):
     described = api.bare.get("/api/v1/openapi.json").json()
     assert sorted(described["paths"]) == [
-        "/orders", "/orders/{ref}", "/orders/{ref}/results", "/orders/{ref}/tests/{code}/cancel", "/reports/{report_no}",
-        "/reports/{report_no}.pdf",
+        "/orders", "/orders/{ref}", "/orders/{ref}/results", "/orders/{ref}/tests/{code}/cancel",
+        "/reports/{report_no}", "/reports/{report_no}.pdf",
     ]  # fmt: skip
     soup = client_as(None, "en").get("/api/docs")
     assert [h.text for h in soup.select("section h2")] == [
