@@ -164,13 +164,13 @@ class Desk:
         return self.one(OrderTest, order_id=made.order_id, test=code)
 
     def message(self, sample_id: str, *values: str, at: str = "20261122100000", **head: Any) -> Message:
-        """A message of the bench analyzer: each value is "CODE=value unit" or, for a correction, "CODE=value unit!C"."""
+        """A message of the bench analyzer: "CODE=value unit", for a correction "CODE=value unit!C"."""
         lines = ["H|\\^&|||Bench^1|||||||P|1|20261122100000", "P|1", f"O|1|{sample_id}||^^^ALL|||{at}"]
         for number, said in enumerate(values, 1):
             code, _, rest = said.partition("=")
             rest, _, status = rest.partition("!")
             value, _, unit = rest.partition(" ")
-            lines.append(f"R|{number}|^^^{code}|{value}|{unit}|||N||{status or 'F'}||||{at}")
+            lines.append(f"R|{number}|^^^{code}|{value}|{unit}||N||{status or 'F'}||||{at}")
         body = "\r".join([*lines, "L|1|N"]) + "\r"
         message_id = head.pop("id", None) or f"m{next(self.numbers):04d}"
         return Message(message_id, head.pop("analyzer", "bench"), self.clock(), body.encode(), **head)
