@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 from sqlalchemy import select
 
 from middleware import handover, store
@@ -55,7 +56,7 @@ def run(config: Path) -> int:
         try:
             with Processes(stage.home / "log", stage.environ) as processes:
                 return _day(stage, lab, processes)
-        except (RuntimeError, LookupError) as broken:
+        except (RuntimeError, LookupError, httpx2.HTTPError) as broken:
             print(f"\nThe day broke: {broken}")
             return 1
         finally:

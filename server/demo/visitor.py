@@ -130,7 +130,7 @@ class Visitor:
 
     def __init__(self, base: str) -> None:
         """`base` is the address of the site."""
-        self._client = httpx2.Client(base_url=base, follow_redirects=True, timeout=30, trust_env=False)
+        self._client = httpx2.Client(base_url=base, follow_redirects=True, timeout=60, trust_env=False)
 
     def __enter__(self) -> Visitor:
         return self
