@@ -142,7 +142,7 @@ def _step(analyzer: Analyzer, day: Day, number: int, task: Task) -> Step:
     moment = task.at if task.note is Note.QC_HISTORY else day.start + timedelta(seconds=number * max(day.pace, 0.1))
     said = analyzer.say(replace(task, number=number, at=moment))
     kind = "qc" if task.control else "result"
-    return Step(analyzer.name, number, task.note, kind, said, burst=task.note is Note.QC_HISTORY)
+    return Step(analyzer.name, number, task.note, kind, said, burst=task.control)
 
 
 def _controls(day: Day, analyzer: Analyzer) -> Iterator[Task]:
