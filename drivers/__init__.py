@@ -1,1 +1,1 @@
-"""What analyzers say: bytes ⇄ observations. Pure: no I/O, no clock, standard library only; one analyzer family per file."""
+"""What analyzers say: bytes to observations and back. Pure: no I/O, no clock; one analyzer family per file."""

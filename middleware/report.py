@@ -89,29 +89,15 @@ def compose(
 
     `titles` gives an analyzer's name as people know it; without it the configured short name is printed.
     """
-    order, patient = rows.order, rows.patient
     ordered = sorted(rows.tests, key=lambda t: _place(t, catalogue))
     lines = tuple(_titled(_line(t, rows, catalogue), titles or {}) for t in ordered)
-    zone = lab.timezone
-    on = (min(_collected(rows)) if _collected(rows) else order["registered_at"]).astimezone(zone).date()
     last = rows.last
     return Report(
-        report_no=order["report_no"],
+        **_laboratory(lab),
+        **_asked(rows.order, lab, facility),
+        **_patient(rows, lab),
         version=version,
         status=status,
-        facility_code=lab.facility.code,
-        facility_en=lab.facility.name_en,
-        facility_hi=lab.facility.name_hi,
-        facility_address=lab.address,
-        facility_phone=lab.phone,
-        department=order["department"] if facility == lab.facility else f"{facility.name_en} {order['department']}",
-        doctor=order["doctor"],
-        patient_name=patient["name"],
-        uhid=patient["uhid"],
-        sex=Sex(patient["sex"]),
-        age_text=age_text(patient["birth_date"], on, patient["birth_precision"]),
-        ordered_at=order["ordered_at"],
-        registered_at=order["registered_at"],
         samples=tuple(_sample(s) for s in rows.samples),
         lines=lines,
         issued_at=at,
@@ -121,10 +107,45 @@ def compose(
         replaces_version=last["version"] if last and status is ReportStatus.AMENDED else None,
         replaces_issued_at=last["issued_at"] if last and status is ReportStatus.AMENDED else None,
         tested_at=max((r["created_at"] for r in rows.results.values()), default=None),
-        abha_masked=f"XX-XXXX-XXXX-{patient['abha'][-4:]}" if patient["abha"] else "",
-        state_line=lab.state_line,
-        licence=lab.licence,
     )
+
+
+def _laboratory(lab: LabSettings) -> dict[str, Any]:
+    """Which laboratory issued it (ISO 15189 7.4.1.6 b)."""
+    return {
+        "facility_code": lab.facility.code,
+        "facility_en": lab.facility.name_en,
+        "facility_hi": lab.facility.name_hi,
+        "facility_address": lab.address,
+        "facility_phone": lab.phone,
+        "state_line": lab.state_line,
+        "licence": lab.licence,
+    }
+
+
+def _asked(order: Mapping[str, Any], lab: LabSettings, facility: Facility) -> dict[str, Any]:
+    """Who asked for it, when (7.4.1.6 c); the unit is named when it is not the laboratory's own."""
+    ward = order["department"] if facility == lab.facility else f"{facility.name_en} {order['department']}"
+    return {
+        "report_no": order["report_no"],
+        "department": ward,
+        "doctor": order["doctor"],
+        "ordered_at": order["ordered_at"],
+        "registered_at": order["registered_at"],
+    }
+
+
+def _patient(rows: OrderRows, lab: LabSettings) -> dict[str, Any]:
+    """Whose it is (7.4.1.6 a); the age is that of the day of collection."""
+    patient, collected = rows.patient, _collected(rows)
+    on = (min(collected) if collected else rows.order["registered_at"]).astimezone(lab.timezone).date()
+    return {
+        "patient_name": patient["name"],
+        "uhid": patient["uhid"],
+        "sex": Sex(patient["sex"]),
+        "age_text": age_text(patient["birth_date"], on, patient["birth_precision"]),
+        "abha_masked": f"XX-XXXX-XXXX-{patient['abha'][-4:]}" if patient["abha"] else "",
+    }
 
 
 def _titled(line: ReportLine, titles: Mapping[str, str]) -> ReportLine:

@@ -427,7 +427,7 @@ class AuditRow(LabTable, table=True):
     who: str = Field(max_length=120)
     role: str = Field(default="", max_length=20)
     action: str = Field(max_length=40)
-    subject: str = Field(max_length=20)  # patient · order · sample · result · report · user · unmatched · message · control
+    subject: str = Field(max_length=20)  # patient, order, sample, result, report, user, unmatched, message, control
     subject_id: str = Field(max_length=60)
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     chain: str = Field(max_length=64)

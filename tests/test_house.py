@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("drivers", "middleware", "server", "simulators")
-SOURCES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py")) + [ROOT / "labmitra.py"]
+SOURCES = [*sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py")), ROOT / "labmitra.py"]
 TABLES_ONLY = {"middleware/schema.py", "middleware/migrations/versions/0001_the_lab_tables.py"}  # tables are exempt
 
 
