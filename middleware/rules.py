@@ -127,9 +127,11 @@ def release_limits(subject: Subject) -> Iterator[Reason]:
         low, high = _window(subject.limits, subject.setting("release_limits", "without_window", "reference"))
         at = (result.value, result.comparator)
         if low is not None and (is_below(*at, low) or maybe_below(*at, low)):
-            yield subject.say("release_limits", "release_low", limit=str(low))
+            sentence = "release_low" if is_below(*at, low) else "release_maybe_low"
+            yield subject.say("release_limits", sentence, limit=str(low))
         if high is not None and (is_above(*at, high) or maybe_above(*at, high)):
-            yield subject.say("release_limits", "release_high", limit=str(high))
+            sentence = "release_high" if is_above(*at, high) else "release_maybe_high"
+            yield subject.say("release_limits", sentence, limit=str(high))
 
 
 def _window(limits: Limits, without: str) -> tuple[Decimal | None, Decimal | None]:

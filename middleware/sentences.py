@@ -135,6 +135,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{test} {value} is above {limit}, the highest value released without a second look.",
         "{test} {value}, {limit} से ज़्यादा है। इससे ज़्यादा नतीजा देखकर ही जारी होता है।",
     ),
+    "release_maybe_low": (
+        "{test} {value} may be below {limit}, the lowest value released without a second look.",
+        "{test} {value}, {limit} से कम हो सकता है। इससे कम नतीजा देखकर ही जारी होता है।",
+    ),
+    "release_maybe_high": (
+        "{test} {value} may be above {limit}, the highest value released without a second look.",
+        "{test} {value}, {limit} से ज़्यादा हो सकता है। इससे ज़्यादा नतीजा देखकर ही जारी होता है।",
+    ),
     "no_interval": (
         "There is no normal range of {test} for this age and sex. Look at it.",
         "इस उम्र और लिंग के लिए {test} की सामान्य सीमा नहीं है। देखकर जारी करें।",

@@ -80,7 +80,7 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
     results: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     live = (*OPEN, ResultState.RELEASED.value)
     for row in conn.execute(
-        select(r.c.order_test_id, r.c.state, r.c.display, r.c.analyzer)
+        select(r.c.order_test_id, r.c.state, r.c.display, r.c.verbatim, r.c.analyzer)
         .where(r.c.sample_pk.in_(sample_pks), r.c.state.in_(live))
         .order_by(r.c.id)
     ).mappings():
@@ -98,7 +98,7 @@ def _ordered_test(row: Mapping[str, Any], results: list[Mapping[str, Any]]) -> O
         code=row["test"],
         state=TestState(row["state"]),
         has_open_result=bool(waiting),
-        open_values=tuple(f"{r['display']} ({r['analyzer'] or 'typed'})" for r in waiting),
+        open_values=tuple(f"{r['display'] or r['verbatim']} ({r['analyzer'] or 'typed'})" for r in waiting),
         open_analyzers=tuple(r["analyzer"] for r in waiting),
         released_value=released[-1] if released else None,
     )
