@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
+from sqlalchemy import Connection, select
+
 from middleware import store
 from middleware.lab import Lab
 from middleware.model import Actor, Refused, Right
@@ -33,6 +35,7 @@ def set_target(
     if not note.strip():
         raise Refused("Write where mean and SD come from (insert, own 20 points …).")
     with lab.write() as conn:
+        old = _target_now(conn, analyzer, lot, test)
         target_id = store.put(
             conn, ControlTarget, analyzer=analyzer, lot=lot, level=level, test=test, mean=mean, sd=sd,
             provisional=provisional, expires=expires, valid_from=lab.now(), set_by=actor.name, note=note,
@@ -43,10 +46,18 @@ def set_target(
             .where(c.c.analyzer == analyzer, c.c.lot == lot, c.c.test == test, c.c.target_id.is_(None))
             .values(target_id=target_id)
         )
-        store.audit(conn, lab.now(), actor, "set target", "control", f"{analyzer}/{lot}/{test}",
-                    {"mean": str(mean), "sd": str(sd), "note": note})  # fmt: skip
+        detail = {"mean": str(mean), "sd": str(sd), "note": note, "old": old}
+        store.audit(conn, lab.now(), actor, "set target", "control", f"{analyzer}/{lot}/{test}"[:60], detail)
         store.touch(conn, "controls")
     return target_id
+
+
+def _target_now(conn: Connection, analyzer: str, lot: str, test: str) -> list[str] | None:
+    """Mean and SD that end with the new ones; None for the first."""
+    t = store.table(ControlTarget)
+    mine = (t.c.analyzer == analyzer) & (t.c.lot == lot) & (t.c.test == test)
+    row = conn.execute(select(t.c.mean, t.c.sd).where(mine).order_by(t.c.valid_from.desc()).limit(1)).first()
+    return [str(row.mean), str(row.sd)] if row else None
 
 
 def exclude_point(lab: Lab, actor: Actor, control_id: int, note: str) -> None:
