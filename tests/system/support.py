@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
+import socket
 import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup
 from sqlalchemy import select
+from starlette.testclient import TestClient
 
 from drivers.driver import Message
+from drivers.wire import lis1a
 from middleware import store
-from middleware.journal import JournalReader
+from middleware.journal import Journal, JournalReader
 from middleware.lab import Lab
 from middleware.pipeline import process
 from middleware.schema import ControlRow, ResultRow, Sample, UnmatchedRow
+from middleware.service import Lamps
+from middleware.settings import AnalyzerSettings
+from middleware.supervisor import LineState, run_lines
+from middleware.work import Worker
 from server.demo.stage import SIMULATORS, Stage, build
 from server.demo.visitor import Visitor
 from server.processes import Processes
@@ -232,3 +240,108 @@ def words(html: str) -> str:
     """The text of a page's main part, blanks folded."""
     soup = BeautifulSoup(html, "html.parser")
     return re.sub(r"\s+", " ", (soup.find("main") or soup).get_text(" "))
+
+
+class InHouse(Person):
+    """A person at the pages of this process's own lab: no server between, the same forms and words."""
+
+    def __init__(self, lab: Lab, username: str = "technician") -> None:
+        from server.lab.app import create_app
+
+        self._client = TestClient(create_app(lab), base_url="http://lab.test", follow_redirects=True)
+        self.log_in(username, PASSWORD)
+
+
+# ---- a middleware in a thread, and an analyzer by hand ----------------------------------------------------------
+
+
+class Lines:
+    """The middleware's lines, journal, worker and lamps in a thread of this process; ports are given by the system."""
+
+    def __init__(self, lab: Lab, *analyzers: AnalyzerSettings) -> None:
+        self.lab = replace(lab, settings=replace(lab.settings, analyzers=analyzers))
+        self.journal = Journal.open(lab.settings.journal, now=lab.now)
+        self.worker = Worker(self.lab, self.journal)
+        self.lamps = Lamps(self.lab, self.worker)
+        self.addresses: dict[str, tuple[str, int]] = {}
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="lines")
+
+    def __enter__(self) -> Lines:
+        self.journal.recover()
+        self.worker.start()
+        self.lamps.start()
+        self._thread.start()
+        until(lambda: len(self.addresses) == len(self.lab.settings.analyzers), "every line listens")
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self.worker.stop()
+        self.lamps.stop()
+        self.journal.close()
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await run_lines(self.lab.settings, self.journal, self.worker.wake, self._state, self._stop, self.lab.now)
+
+    def _state(self, state: LineState) -> None:
+        self.lamps.set(state)
+        if state.address:
+            host, _, port = state.address.rpartition(":")
+            self.addresses[state.analyzer] = host, int(port)
+
+    def connect(self, analyzer: str) -> ByHand:
+        """An analyzer that a test plays by hand."""
+        return ByHand(self.addresses[analyzer])
+
+    def settle(self) -> None:
+        """Wait until everything that came is processed."""
+        until(lambda: not self.journal.unprocessed(), "every message is processed")
+
+
+class ByHand:
+    """The far end of a TCP line."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._socket = socket.create_connection(address, timeout=PATIENCE)
+
+    def __enter__(self) -> ByHand:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._socket.close()
+
+    def write(self, data: bytes) -> None:
+        """Send, expect nothing."""
+        self._socket.sendall(data)
+
+    def ask(self, data: bytes, count: int = 1) -> bytes:
+        """Send, and read so many bytes back."""
+        self._socket.sendall(data)
+        heard = b""
+        while len(heard) < count:
+            came = self._socket.recv(count - len(heard))
+            if not came:
+                raise ConnectionError("the other end closed")
+            heard += came
+        return heard
+
+    def send(self, body: bytes, size: int = 240) -> bytes:
+        """One session with one message; the answers: an ACK for ENQ and for each frame."""
+        answers = self.ask(b"\x05")
+        for frame in lis1a.frames(body, size):
+            answers += self.ask(frame)
+        self.write(b"\x04")
+        return answers
+
+    def send_hl7(self, body: bytes) -> bytes:
+        """One block; the answer's body."""
+        self._socket.sendall(b"\x0b" + body + b"\x1c\r")
+        heard = b""
+        while not heard.endswith(b"\x1c\r"):
+            came = self._socket.recv(4096)
+            if not came:
+                raise ConnectionError("the other end closed")
+            heard += came
+        return heard[1:-2]
