@@ -19,7 +19,7 @@ from middleware.lab import Lab
 from middleware.model import Actor, AnalyzerFacts, Reason, Refused, ResultState, Right, SampleState, Verdict
 from middleware.pipeline import decode_stored
 from middleware.schema import ResultRow, Sample, UnmatchedRow
-from middleware.store.record import put_reasons, result_columns
+from middleware.store.record import hold_twins, put_reasons, result_columns
 
 
 def link(lab: Lab, actor: Actor, unmatched_id: int, sample_pk: int, test: str, reason: str) -> int:
@@ -125,4 +125,5 @@ def _file(
         state=ResultState.HELD.value, rule_set=lab.settings.rules.version, created_at=lab.now(),
     )  # fmt: skip
     put_reasons(conn, result_id, verdict)
+    hold_twins(conn, result_id, result, row["analyzer"])
     return result_id

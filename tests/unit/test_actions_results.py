@@ -1,4 +1,4 @@
-"""Results: the table of states cell by cell, release, refusal, typing, amending, calls, one report per complete order."""
+"""Results: states cell by cell, release, refusal, typing, amending, calls, one report per complete order."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_no_value_no_release(desk: Desk) -> None:
 
 
 def test_release_all_green_takes_nothing_that_a_rule_holds(desk: Desk) -> None:
-    made, (hb, plt, wbc) = desk.measured("HB=13.0 g/dL", "PLT=5 10*3/uL", "WBC=30 10*3/uL")
+    _, (hb, plt, wbc) = desk.measured("HB=13.0 g/dL", "PLT=5 10*3/uL", "WBC=30 10*3/uL")
     outcome = results.release_green(desk.lab, desk.technician)
     assert (outcome.released, outcome.refused, outcome.reports) == ((hb,), (), ())
     assert [desk.one(ResultRow, id=i)["state"] for i in (hb, plt, wbc)] == ["released", "held", "held"]
