@@ -42,7 +42,8 @@ def ordered(id: int, test: str, state: str = "released", note: str = "") -> dict
 
 def result(id: int, shown: str, **more: Any) -> dict[str, Any]:
     base = {
-        "id": id, "display": shown, "value": Decimal(shown) if shown[0].isdigit() else None, "comparator": "", "coded": None, "flag": "N",
+        "id": id, "display": shown, "value": Decimal(shown) if shown[0].isdigit() else None,
+        "comparator": "", "coded": None, "flag": "N",
         "ref_low": Decimal("12.0"), "ref_high": Decimal("15.0"), "analyzer": "bench", "typed_by": "", "comments": [],
         "released_by": "Dr A Verma, MD", "released_at": AT, "created_at": AT - timedelta(minutes=5),
     }  # fmt: skip
