@@ -102,7 +102,7 @@ def journal_rows(folder: Path) -> list[Row]:
         async def one(number: int) -> None:
             session = journal.session(f"a{number}", "LIS2-A2")
             for _ in range(each):
-                await journal.append_async(session, "in", b"x" * 80)
+                await journal.append_async(session, b"x" * 80, "frame", frame=True)
 
         start = time.perf_counter()
         await asyncio.gather(*(one(n) for n in range(count)))
