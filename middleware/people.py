@@ -51,7 +51,6 @@ class Right(StrEnum):
     MESSAGES = "see and replay messages"
     USERS = "manage users"
     AUDIT = "read the audit trail"
-    API = "use the API for hospital systems"
 
 
 RIGHTS: Mapping[Role, frozenset[Right]] = {
@@ -74,7 +73,7 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
         }
     ),
     Role.ENGINEER: frozenset({Right.ANALYZERS_SEE, Right.MESSAGES, Right.QC_SEE}),
-    Role.ADMIN: frozenset({Right.USERS, Right.AUDIT, Right.ANALYZERS_SEE, Right.REPORTS, Right.WITHDRAW, Right.API}),
+    Role.ADMIN: frozenset({Right.USERS, Right.AUDIT, Right.ANALYZERS_SEE, Right.REPORTS, Right.WITHDRAW}),
 }  # fmt: skip
 
 

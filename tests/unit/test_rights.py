@@ -43,7 +43,6 @@ BY_HAND = {
     Right.MESSAGES: {E},
     Right.USERS: {A},
     Right.AUDIT: {P, A},
-    Right.API: {A},
 }
 
 
