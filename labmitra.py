@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,13 +29,30 @@ app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
 app.add_typer(simulate_app, name="simulate", help="Pretend to be an analyzer, or the SMS gateway.")
 
-Config = Annotated[Path, typer.Option("--config", help="Folder with lab.toml, analyzers.toml, tests.csv, rules.toml.")]
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config", exists=True, file_okay=False, help="Folder with lab.toml, analyzers.toml, tests.csv, rules.toml."
+    ),
+]
 HERE = Path(__file__).parent / "config"
 
 
 def _fail(text: str, code: int = 2) -> typer.Exit:
     typer.echo(text, err=True)
     return typer.Exit(code)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """A database or disk that cannot be used is one sentence and exit 1, never a traceback."""
+    from middleware.trouble import Trouble, in_words
+
+    try:
+        with in_words():
+            yield
+    except Trouble as trouble:
+        raise _fail(str(trouble), 1) from trouble
 
 
 @app.command()
@@ -84,7 +103,9 @@ def middleware(config: Config = HERE) -> None:
     """Hold the lines to the analyzers: read, journal, acknowledge, decode, match, verify."""
     from middleware.service import serve
 
-    raise typer.Exit(serve(_settings(config)))
+    settings = _settings(config)
+    with _in_words():
+        raise typer.Exit(serve(settings))
 
 
 @app.command()
@@ -92,7 +113,9 @@ def lab(config: Config = HERE) -> None:
     """Serve the technician pages and hand released reports over."""
     from server.lab.main import serve
 
-    raise typer.Exit(serve(_settings(config)))
+    settings = _settings(config)
+    with _in_words():
+        raise typer.Exit(serve(settings))
 
 
 @app.command()
@@ -100,7 +123,9 @@ def reports(config: Config = HERE) -> None:
     """Serve the report service: links, patient pages, PDF, SMS."""
     from server.reports.main import serve
 
-    serve(_settings(config))
+    settings = _settings(config)
+    with _in_words():
+        raise typer.Exit(serve(settings))
 
 
 @app.command()
@@ -108,7 +133,9 @@ def run(config: Config = HERE) -> None:
     """Upgrade the databases and run all three services on this machine until Ctrl-C."""
     from server.run import run_all
 
-    raise typer.Exit(run_all(config, _settings(config)))
+    settings = _settings(config)
+    with _in_words():
+        raise typer.Exit(run_all(config, settings))
 
 
 @app.command()
@@ -116,19 +143,20 @@ def backup(to: Annotated[Path, typer.Argument(help="Folder to write the copies i
     """Copy journal and SQLite databases consistently while everything runs."""
     from middleware.backup import copy_all
 
-    for line in copy_all(_settings(config), to):
-        typer.echo(line)
+    settings = _settings(config)
+    with _in_words():
+        for line in copy_all(settings, to):
+            typer.echo(line)
 
 
 @db_app.command("upgrade")
 def db_upgrade(config: Config = HERE) -> None:
     """Bring both databases to today's shape."""
-    from middleware.migrate import upgrade
-    from server.reports.migrate import upgrade as upgrade_reports
+    from server.run import upgrade_all
 
     settings = _settings(config)
-    upgrade(settings.database_url)
-    upgrade_reports(settings.reports.database_url)
+    with _in_words():
+        upgrade_all(settings)
     typer.echo("lab and report databases are up to date")
 
 
@@ -147,10 +175,16 @@ def user_add(
     from middleware.lab import open_lab
     from middleware.model import Refused, Role
 
+    if role not in list(Role):
+        raise _fail(f'There is no role "{role}". Write one of: {", ".join(Role)}.')
+    lab = open_lab(_settings(config))
     try:
-        create_user(open_lab(_settings(config)), SYSTEM, username, name, qualification, Role(role), password)
-    except (Refused, ValueError) as error:
+        with _in_words():
+            create_user(lab, SYSTEM, username, name, qualification, Role(role), password)
+    except Refused as error:
         raise _fail(str(error)) from error
+    finally:
+        lab.engine.dispose()
     typer.echo(f"{username} may log in and will be asked for a new password")
 
 

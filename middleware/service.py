@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from middleware import store
-from middleware.journal import Journal, JournalError
+from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from middleware.settings import Settings
@@ -99,14 +99,10 @@ def _put_lamp(conn: Any, state: LineState, result_at: datetime | None, now: date
 
 
 def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; the exit code."""
+    """Run until SIGTERM or SIGINT; the exit code. JournalError when the journal cannot be used."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.journal.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        journal = Journal.open(settings.journal)
-    except JournalError as broken:
-        log.error("%s; the middleware does not start without its journal", broken)
-        return 1
+    journal = Journal.open(settings.journal)
     lab = open_lab(settings)
     worker = Worker(lab, journal)
     lamps = Lamps(lab, worker)

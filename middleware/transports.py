@@ -9,6 +9,7 @@ Source: LIS01-A2 5.2 (characters on a serial line), 8.2 (on TCP the computer is 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 from collections.abc import Awaitable, Callable
@@ -257,7 +258,9 @@ async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
 def _reason(wrong: BaseException) -> str:
     if isinstance(wrong, TimeoutError):
         return "no answer"
-    return getattr(wrong, "strerror", None) or str(wrong) or type(wrong).__name__
+    if isinstance(wrong, OSError) and wrong.errno:
+        return os.strerror(wrong.errno)
+    return str(wrong) or type(wrong).__name__
 
 
 def _address(name: object) -> str:

@@ -29,7 +29,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(config: uvicorn.Config) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. SystemExit(1) when the port cannot be had."""
+    """Serve until SIGTERM or SIGINT; the exit code: 0, or NOT_STARTED when the port cannot be had."""
     server = _Server(config)
     server.run()
     return 0 if server.started else NOT_STARTED
