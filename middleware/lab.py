@@ -5,13 +5,16 @@ Turns Settings into a Lab. Law: the only place that makes an engine for the lab 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DisconnectionError
 
 from middleware.settings import Settings
 
@@ -66,10 +69,11 @@ def lock_writers(conn: Connection) -> None:
         conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, make: bool = True) -> Engine:
     """An engine for SQLite (WAL, synchronous FULL, foreign keys) or PostgreSQL; `postgresql://` means psycopg 3.
 
-    Values never stand in its errors: they are patients'.
+    Without `make` an SQLite file that is not there is an error, never a new and empty laboratory. Values never stand
+    in its errors: they are patients'.
     """
     if not url.startswith("sqlite"):
         wait = {"options": f"-c lock_timeout={_PATIENCE}s"}
@@ -77,7 +81,38 @@ def make_engine(url: str) -> Engine:
     patient = {"timeout": _PATIENCE, "check_same_thread": False}
     engine = create_engine(url, hide_parameters=True, connect_args=patient)
     event.listen(engine, "connect", _sqlite_pragmas)
+    if engine.url.database and engine.url.database != ":memory:":
+        _watch_file(engine, Path(engine.url.database).absolute(), make)
     return engine
+
+
+def _watch_file(engine: Engine, path: Path, make: bool) -> None:
+    """A file that was moved away or replaced is never written to: what it got would be gone with it."""
+
+    how = "rwc" if make else "rw"
+
+    def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> sqlite3.Connection:
+        opened: sqlite3.Connection = sqlite3.connect(f"{path.as_uri()}?mode={how}", uri=True, **options)
+        return opened
+
+    def connected(_dbapi: Any, record: Any) -> None:
+        record.info["file"] = _which(path)
+
+    def taken(_dbapi: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _which(path):
+            raise DisconnectionError(f"{path.name} is not the file it was")
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "checkout", taken)
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _psycopg(url: str) -> str:
@@ -96,4 +131,4 @@ def _sqlite_pragmas(dbapi: Any, _record: object) -> None:
 
 def open_lab(settings: Settings) -> Lab:
     """The lab for these settings; the database must have been upgraded (`labmitra db upgrade`)."""
-    return Lab(engine=make_engine(settings.database_url), settings=settings)
+    return Lab(engine=make_engine(settings.database_url, make=False), settings=settings)

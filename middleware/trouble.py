@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from middleware.journal import JournalError
 
-NO_TABLES = ("no such table", "does not exist", "no such column")
+NO_TABLES = ("no such table", "does not exist", "no such column", "unable to open database file")
 
 
 class Trouble(Exception):
