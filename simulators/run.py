@@ -40,8 +40,9 @@ class Days:
         path = self._folder / f"day-{self._number + 1:03d}.json"
         if not path.exists():
             return ()
-        steps = make_plan(self._name, path, 1, self._pace, datetime.now(UTC))
-        numbered = [replace(step, seq=self._seq + step.seq) for step in steps]
+        plan = make_plan(self._name, path, 1, self._pace, datetime.now(UTC))
+        steps = [step for step in plan if not self._number or step.type != "qc"]  # controls belong to the morning
+        numbered = [replace(step, seq=self._seq + place) for place, step in enumerate(steps, 1)]
         self._number, self._seq = self._number + 1, self._seq + len(steps)
         return numbered
 

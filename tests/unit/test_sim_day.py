@@ -12,6 +12,7 @@ from drivers.driver import Message, MessageType, load_driver
 from simulators import values
 from simulators.cli import NAMES
 from simulators.day import ANALYZERS, MADE_UP, damm, deal, made_up_day, plan, read_day
+from simulators.run import Days
 from simulators.step import Day, DaySample, Note, Step
 
 NOW = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
@@ -232,3 +233,18 @@ def test_books_split_the_rows_of_a_message() -> None:
             parts = [books[key] for key in ("measurements", "suspects", "images", "details", "controls")]
             assert sum(int(str(part)) for part in parts) == len(step.said.rows)
             assert bool(books["controls"]) == (step.type == "qc")
+
+
+def test_later_day_files_go_on_where_the_first_ended_and_bring_no_controls(tmp_path: Path) -> None:
+    for number in (1, 2):
+        samples = [
+            {"sample_id": f"1076327{number}0{n:02d}9", "container": "E", "tests": ["HB", "WBC", "PLT"]} for n in range(9)
+        ]
+        (tmp_path / f"day-{number:03d}.json").write_text(json.dumps({"seed": number, "samples": samples}))
+    days = Days("sysmex_xn", tmp_path, 0.0, tmp_path / "xn.jsonl")
+    first, second, third = days.more(), days.more(), days.more()
+    assert {step.type for step in first} == {"result", "qc"}
+    assert {step.type for step in second} == {"result"}
+    assert [step.seq for step in second] == list(range(len(first) + 1, len(first) + len(second) + 1))
+    assert third == ()
+    assert (tmp_path / "xn.played-001").exists() and (tmp_path / "xn.played-002").exists()
