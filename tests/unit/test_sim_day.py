@@ -238,7 +238,7 @@ def test_books_split_the_rows_of_a_message() -> None:
 def test_later_day_files_go_on_where_the_first_ended_and_bring_no_controls(tmp_path: Path) -> None:
     for number in (1, 2):
         samples = [
-            {"sample_id": f"1076327{number}0{n:02d}9", "container": "E", "tests": ["HB", "WBC", "PLT"]} for n in range(9)
+            {"sample_id": f"1076327{number}0{n:02d}9", "container": "E", "tests": ["HB", "PLT"]} for n in range(9)
         ]
         (tmp_path / f"day-{number:03d}.json").write_text(json.dumps({"seed": number, "samples": samples}))
     days = Days("sysmex_xn", tmp_path, 0.0, tmp_path / "xn.jsonl")
