@@ -263,5 +263,5 @@ class Waiting:
         self.line.close()
 
 
-class Stopped(Exception):  # noqa: N818 - it is not an error
+class Stopped(Exception):
     """The simulator was asked to end."""
