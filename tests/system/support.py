@@ -303,8 +303,10 @@ class Lines:
 class ByHand:
     """The far end of a TCP line."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._socket = socket.create_connection(address, timeout=PATIENCE)
+    def __init__(self, line: tuple[str, int] | socket.socket) -> None:
+        """`line` is where to connect, or a connection that the lab has made."""
+        self._socket = _dialled(line) if isinstance(line, tuple) else line
+        self._socket.settimeout(PATIENCE)
 
     def __enter__(self) -> ByHand:
         return self
@@ -345,3 +347,15 @@ class ByHand:
                 raise ConnectionError("the other end closed")
             heard += came
         return heard[1:-2]
+
+
+def _dialled(address: tuple[str, int]) -> socket.socket:
+    """A connection, as soon as somebody listens."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return socket.create_connection(address)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
