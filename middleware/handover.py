@@ -76,6 +76,9 @@ def _done(lab: Lab, row: Mapping[str, Any], state: str, error: str) -> str:
     with lab.write() as conn:
         store.change(conn, HandoverRow, row["id"], state=state, attempts=row["attempts"] + 1, last_error=error,
                      sent_at=lab.now() if state == "sent" else None)  # fmt: skip
+        if row["attempts"] and state == "sent":  # it is back: nobody waits out the pause of a bad hour
+            h = store.table(HandoverRow)
+            conn.execute(h.update().where(h.c.state == "queued").values(next_at=lab.now()))
         store.touch(conn, "reports")
     if row["attempts"] and state == "sent":
         log.info("report service reached again")

