@@ -25,6 +25,7 @@ from middleware.store.record import hold_twins, put_reasons, result_columns
 
 OPEN = (ResultState.HELD.value, ResultState.AUTOVERIFIED.value)
 CORRECTED = "The analyzer sent another result"
+BATCH = 100  # results released in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,25 @@ def release(lab: Lab, actor: Actor, result_ids: Iterable[int], reason: str = "")
 
 
 def release_green(lab: Lab, actor: Actor, result_ids: Iterable[int] | None = None) -> Released:
-    """Release everything no rule holds (or those of `result_ids` that are still so)."""
+    """Release everything no rule holds (or those of `result_ids` that are still so).
+
+    In several transactions, so that a morning's thousand results do not keep every other writer waiting.
+    """
     actor.must(Right.RELEASE)
+    with lab.read() as conn:
+        wanted = tuple(result_ids) if result_ids is not None else _green(conn)
+    done = Released((), (), ())
+    for at in range(0, len(wanted), BATCH):
+        with lab.write() as conn:
+            part = release_in(lab, conn, actor, _green(conn, wanted[at : at + BATCH]))
+        done = Released(done.released + part.released, done.reports + part.reports, done.refused + part.refused)
+    return done
+
+
+def _green(conn: Connection, among: Sequence[int] | None = None) -> tuple[int, ...]:
     r = store.table(ResultRow)
-    with lab.write() as conn:
-        green = select(r.c.id).where(r.c.state == ResultState.AUTOVERIFIED.value, r.c.green).order_by(r.c.id)
-        if result_ids is not None:
-            green = green.where(r.c.id.in_(tuple(result_ids)))
-        return release_in(lab, conn, actor, tuple(conn.execute(green).scalars()))
+    green = select(r.c.id).where(r.c.state == ResultState.AUTOVERIFIED.value, r.c.green).order_by(r.c.id)
+    return tuple(conn.execute(green if among is None else green.where(r.c.id.in_(among))).scalars())
 
 
 def release_in(lab: Lab, conn: Connection, actor: Actor, result_ids: Sequence[int], reason: str = "") -> Released:

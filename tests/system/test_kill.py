@@ -40,8 +40,8 @@ from tests.system.support import (
     until,
 )
 
-PATIENTS = 24
-KILLS = {"sqlite": 20, "postgresql": 5}
+PATIENTS = 18
+KILLS = {"sqlite": 20, "postgresql": 4}
 
 
 def day_of(stage: Stage, lab: Lab) -> None:
@@ -108,7 +108,7 @@ def every_message_is_processed(stage: Stage, lab: Lab) -> None:
 # ---- the pages --------------------------------------------------------------------------------------------------
 
 ORDERS = 15  # of one test each: a release of all of them takes about a third of a second
-ROUNDS = {"sqlite": 3, "postgresql": 1}
+ROUNDS = {"sqlite": 2, "postgresql": 1}
 
 
 def standing(desk: Desk, made: Registered) -> tuple[str, str, int, list[str], int]:
