@@ -90,12 +90,15 @@ def demo(
     config: Config = HERE,
 ) -> None:
     """A whole lab with simulated analyzers on this machine, under var/."""
+    from middleware.check import check as find
+    from middleware.check import table
     from server.demo import live
     from server.demo import once as once_module
 
-    if once:
-        raise typer.Exit(once_module.run(config))
-    raise typer.Exit(live.run(config, Path("var/demo"), reset))
+    if problems := find(config, os.environ):
+        raise _fail(table(problems))
+    with _in_words():
+        raise typer.Exit(once_module.run(config) if once else live.run(config, Path("var/demo"), reset))
 
 
 @app.command()

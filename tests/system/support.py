@@ -43,7 +43,7 @@ from simulators.step import Step
 from tests.labs import PASSWORD
 
 CONFIG = Path(__file__).parents[2] / "config"
-PATIENCE = 60.0  # seconds; only a broken test waits so long
+PATIENCE = 120.0  # seconds; only a broken test waits so long
 ACK, STX, VT = b"\x06", b"\x02", b"\x0b"
 
 

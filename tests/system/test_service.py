@@ -200,7 +200,7 @@ def break_configuration(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("middleware",), ("lab",), ("reports",), ("run",), ("db", "upgrade"), ("backup", "x")]
+    "command", [("middleware",), ("lab",), ("reports",), ("run",), ("db", "upgrade"), ("backup", "x"), ("demo",)]
 )
 def test_nothing_starts_on_a_mistake(config: Path, command: tuple[str, ...]) -> None:
     break_configuration(config)
