@@ -27,9 +27,7 @@ def balance(stage: Stage, lab: Lab) -> list[str]:
     return found
 
 
-def _one(
-    analyzer: str, lines: list[dict[str, object]], books: books_view.Books | None, stage: Stage
-) -> list[str]:
+def _one(analyzer: str, lines: list[dict[str, object]], books: books_view.Books | None, stage: Stage) -> list[str]:
     if books is None:
         return [f"{analyzer}: nothing arrived"] if lines else []
     journaled = len(JournalReader(stage.settings().journal).messages(analyzer=analyzer, limit=100_000))

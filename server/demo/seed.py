@@ -36,7 +36,6 @@ USERS = (
 )
 
 
-
 def is_empty(lab: Lab) -> bool:
     """True before the first seed."""
     with lab.read() as conn:
