@@ -49,6 +49,7 @@ def test_work_by_keys(log_in, world, three, accessible):
     page.keyboard.press("Escape")
     page.keyboard.press("a")
     page.wait_for_url("**/worklist/green")
+    expect(page.locator("form[action='/worklist/green'] button.primary")).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/worklist")
     assert states(world) == {three["critical"]: "held", three["held"]: "released", three["green"]: "released",
