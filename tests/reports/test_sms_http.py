@@ -208,8 +208,8 @@ def test_lab_toml_speaks_to_the_simulated_gateway(simulated: Any) -> None:
     accepted = gateway.send(MESSAGE)
     inbox = phone.get("/inbox.json").json()
     assert [(m["id"], m["to"], m["text"]) for m in inbox] == [(accepted.provider_id, "+919876543210", HINDI)]
-    told = gateway.receipts({"id": accepted.provider_id, "status": "DELIVERED", "message_id": "m1"})
-    assert told == [Told(accepted.provider_id, "delivered", "")]
+    told = gateway.receipts({"id": accepted.provider_id, "status": "DELIVERED", "message_id": MESSAGE.message_id})
+    assert told == [Told(MESSAGE.message_id, "delivered", "")], "our own id: it settles an SMS without an answer too"
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("down", Kind.TRANSPORT), ("lying", Kind.REJECTED)])
