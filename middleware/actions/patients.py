@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from middleware import store
 from middleware.actions.issue import hand_over_again, issue_when_complete
+from middleware.actions.rejudge import rejudge
 from middleware.lab import Lab
 from middleware.model import Actor, MobileOwner, Refused, Right, Sex
 from middleware.schema import Order, Patient
@@ -119,7 +120,10 @@ def correct_mobile(
 def correct_patient(
     lab: Lab, actor: Actor, patient_id: int, changes: Mapping[str, Any], reason: str
 ) -> tuple[str, ...]:
-    """Correct name, sex, birth date, guardian or UHID; issued reports get an amended version (their numbers)."""
+    """Correct name, sex, birth date, guardian or UHID; issued reports get an amended version (their numbers).
+
+    With another sex or age, intervals, flags and reasons of the patient's results are judged anew.
+    """
     actor.must(Right.REGISTER)
     if not reason.strip():
         raise Refused("Write why the patient's details are changed.")
@@ -132,7 +136,8 @@ def correct_patient(
             raise Refused("Nothing was changed.")
         store.change(conn, Patient, patient_id, **new)
         told = {k: {"old": str(old[k]), "new": str(v)} for k, v in new.items() if k != "name_key"}
-        detail = {"changes": told, "reason": reason}
+        judged = rejudge(lab, conn, patient_id) if new.keys() & {"sex", "birth_date", "birth_precision"} else {}
+        detail = {"changes": told, "reason": reason, "flags": judged}
         store.audit(conn, lab.now(), actor, "correct patient", "patient", patient_id, detail)
         o = store.table(Order)
         issued = conn.execute(o.select().where(o.c.patient_id == patient_id, o.c.completed_at.is_not(None))).mappings()

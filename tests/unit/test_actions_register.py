@@ -24,6 +24,7 @@ from middleware.schema import (
     Order,
     OrderTest,
     Patient,
+    ReasonRow,
     ResultRow,
     Sample,
     SampleCounter,
@@ -323,6 +324,7 @@ def test_a_corrected_patient_amends_every_report_that_is_out(desk: Desk) -> None
             "birth_date": {"old": "1981-04-02", "new": "1982-04-02"},
         },
         "reason": "wrong card",
+        "flags": {},
     }
     assert desk.one(Order, id=made.order_id)["access_serial"] == 2 and len(desk.rows(HandoverRow)) == 2
 
@@ -346,3 +348,26 @@ def test_a_correction_that_cannot_be_is_refused(changes: dict[str, Any], why: st
     with pytest.raises(ValueError, match="X"):
         register.correct_patient(desk.lab, desk.reception, made.patient_id, {"sex": "X"}, "because")
     assert desk.dump() == before and Sex("F")
+
+
+def test_another_sex_or_age_judges_the_results_anew(desk: Desk) -> None:
+    """9.3 of haemoglobin is low and released without a look for a woman; for a boy of one day it is critical."""
+    made, (hb,) = desk.measured("HB=12.0 g/dL")
+    results.release(desk.lab, desk.technician, [hb])
+    other = desk.register("HB", "PLT", patient_id=made.patient_id)
+    waiting, plt = desk.say(desk.sample_id(other), "HB=9.3 g/dL", "PLT=250 10*3/uL", at="20261122101500")
+    assert [desk.one(ResultRow, id=i)["state"] for i in (waiting, plt)] == ["autoverified"] * 2
+    changes = {"sex": "M", "birth_date": date(2026, 11, 21)}
+    register.correct_patient(desk.lab, desk.reception, made.patient_id, changes, "mother's card")
+    now = {r["id"]: (r["state"], r["flag"], str(r["ref_low"]), r["display"]) for r in desk.rows(ResultRow)}
+    assert now[hb] == ("released", "L", "14.0", "12.0")
+    assert now[waiting] == ("held", "LL", "14.0", "9.3")
+    assert now[plt] == ("autoverified", "N", "100", "250")
+    fresh = {r["rule"] for r in desk.rows(ReasonRow, result_id=waiting) if r["severity"] != "note"}
+    assert fresh == {"critical", "release_limits"} and desk.one(ResultRow, id=waiting)["critical"] is True
+    assert [r["rule"] for r in desk.rows(ReasonRow, result_id=plt) if r["severity"] != "note"] == []
+    line = next(r for r in reversed(desk.rows(AuditRow)) if r["action"] == "correct patient")
+    assert line["detail"]["flags"] == {str(hb): ["N", "L"], str(waiting): ["L", "LL"], str(plt): ["N", "N"]}
+    one, two = (v["document"]["lines"][0] for v in desk.versions(made))
+    assert (one["flag"], one["interval"], one["value"]) == ("N", "12.0 - 15.0", "12.0")
+    assert (two["flag"], two["interval"], two["value"]) == ("L", "14.0 - 22.0", "12.0")
