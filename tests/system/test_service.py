@@ -35,6 +35,7 @@ CAPTURES = Path(__file__).parents[1] / "captures"
 # ---- services ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
 def test_sigterm_ends_the_middleware_in_order_with_a_session_open(desk: Desk, lab_url: str, tmp_path: Path) -> None:
     made = desk.register("HB")
     frames = lis1a.frames(desk.message(desk.sample_id(made), "HB=13.1 g/dL").body, 240, one_record_a_frame=True)
