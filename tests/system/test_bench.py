@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from bench.receive import Load, rate
 from bench.servers import limit, ours
 from middleware.check import check
