@@ -66,8 +66,10 @@ _TRAILING_CONTROL = re.compile(b"[\x04\x05]+$")
 _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damaged byte makes these
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
-_STARTS = tuple([b"\x02%d" % ((last + 1) % 8) for last in range(8)])  # of the frame after frame `last`, 6.3.2
-_GOOD = RECEIVER[State.FRAMES, Signal.GOOD]
+_NEUTRAL, _FRAMES = State.NEUTRAL, State.FRAMES  # looked up once: a member of an Enum is slow to reach by its name
+_ACCEPT, _REFUSE = Signal.ACCEPT, Signal.REFUSE
+_GOOD = RECEIVER[_FRAMES, Signal.GOOD]
+_TAILS = tuple([b"%02X\r\n" % total for total in range(256)])  # how a frame ends whose bytes add up to this, 6.3.3
 _new = tuple.__new__
 
 
@@ -152,7 +154,7 @@ class Receiver:
     @property
     def timer(self) -> Timer | None:
         """What the caller waits for before `expire()`, counted from the last byte or answer. None: for ever."""
-        if self.state is not State.FRAMES:
+        if self.state is not _FRAMES:
             return None
         buffer = self._buffer
         if not buffer:
@@ -163,9 +165,12 @@ class Receiver:
         return self._timers["tail" if end >= 0 and len(buffer) >= end + 3 else "frame"]
 
     def receive(self, data: bytes) -> list[Event]:
-        """Events in order. Raises WireError when the other side sends on and on without waiting for an answer."""
+        """Events in order. `data` is bytes, never a view of a buffer that changes: a frame keeps them.
+
+        Raises WireError when the other side sends on and on without waiting for an answer.
+        """
         if data:
-            if self.state is State.FRAMES and not self._buffer:
+            if self.state is _FRAMES and not self._buffer:
                 plain = self._plain(data)
                 if plain is not None:
                     return [plain]
@@ -174,7 +179,7 @@ class Receiver:
             self._buffer += data
         events: list[Event] = []
         while self._buffer and self._listening:
-            event = self._in_session() if self.state is State.FRAMES else self._in_neutral()
+            event = self._in_session() if self.state is _FRAMES else self._in_neutral()
             if event is None:
                 break
             events.append(event)
@@ -197,20 +202,20 @@ class Receiver:
 
     def accept(self) -> bytes:
         """ACK: what was offered is stored."""
-        reply = self._step(Signal.ACCEPT)
+        reply = self._step(_ACCEPT)
         self._last, self._offered = self._offered, None
         return reply
 
     def refuse(self) -> bytes:
         """NAK: not accepted, or not stored; to ENQ it says that we are busy (6.2.6)."""
         self._offered = None
-        return self._step(Signal.REFUSE)
+        return self._step(_REFUSE)
 
     # ---- inside
 
     @property
     def _listening(self) -> bool:
-        return self.state is State.FRAMES or self.state is State.NEUTRAL
+        return self.state is _FRAMES or self.state is _NEUTRAL
 
     def _step(self, signal: Signal) -> bytes:
         step = RECEIVER.get((self.state, signal))
@@ -242,17 +247,18 @@ class Receiver:
         None changes nothing: whatever else came is judged, by the same rules, in the buffer.
         """
         last = self._last
-        start, end = _STARTS[last.number if last else 0], len(data) - 5
-        if data[:2] != start or end < 2 or data[-2:] != b"\r\n" or self._free:
+        number = (last[0] + 1) & 7 if last else 1  # 6.3.2: next to the last accepted, modulo 8
+        end = len(data) - 5
+        if end < 2 or data[0] != STX or data[1] != 0x30 + number or self._free:
             return None
         text, mark = data[2:end], data[end]
         if (mark != ETX and mark != ETB) or ETX in text or ETB in text:
             return None
-        if _HEX.get(data[-4:-2]) != total(data[1 : end + 1]):
+        if data[end + 1 :] != _TAILS[total(data[1 : end + 1])]:
             return None
         self.state = _GOOD.next
-        self._offered = frame = _new(Frame, (start[1] - 0x30, text, mark == ETX))
-        return _new(FrameArrived, (frame, bytes(data), False, None))
+        self._offered = frame = _new(Frame, (number, text, mark == ETX))
+        return _new(FrameArrived, (frame, data, False, None))
 
     def _in_neutral(self) -> Event | None:
         at = self._buffer.find(ENQ)

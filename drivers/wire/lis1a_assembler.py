@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from drivers.wire.lis1a_states import CR, LF
+
 MAX_MESSAGE = 32_000_000  # bytes; images travel in messages, endless lines do not
 _ENDS = frozenset([b"", b"\r", b" ", b"\t", b"\x0b", b"\x0c", b"H", b"h", b"L", b"l"])  # blanks: may be an empty line
 _HEAD_OR_TAIL = re.compile(rb"(?:\A|[\r\n])[HhLl]")
@@ -89,4 +91,4 @@ class Assembler:
 
 def _one_inner_record(text: bytes) -> bool:
     """True for the text that most frames have: one whole record, of a type that neither begins nor ends a message."""
-    return text.find(b"\r") == len(text) - 1 and text[:1] not in _ENDS and b"\n" not in text
+    return text[:1] not in _ENDS and text[-1] == CR and CR not in text[:-1] and LF not in text
