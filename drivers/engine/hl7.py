@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Row, header_problems, message_problems, training
+from drivers.engine.rows import Dialect, Reader, Standing, commented, header_problems, message_problems, training
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, hl7
 from drivers.wire.fields import place
@@ -42,7 +42,7 @@ def reader(form: Form, marks: Delimiters) -> Reader:
 class _Met:
     """What was met on the way through the segments."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Observation] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     queries_raw: list[str] = field(default_factory=list)
     controls: set[bool] = field(default_factory=set)
@@ -51,18 +51,18 @@ class _Met:
 def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Decoded:
     """A whole message said in our words. `readers` keeps the compiled form for each set of delimiters."""
     try:
-        segments = hl7.parse(message.body, form.charset)
+        segments, marks = hl7.rows(message.body, form.charset)
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
-    header = segments[0]
-    use = readers.get(header.delimiters)
+    use = readers.get(marks)
     if use is None:
-        use = readers.setdefault(header.delimiters, reader(form, header.delimiters))
-    met = _walk(segments, use)
-    observations = tuple([use.observation(row, number) for number, row in enumerate(met.rows, 1)])
+        use = readers.setdefault(marks, reader(form, marks))
+    met = _walk(segments, marks, use)
+    observations = tuple(met.rows)
+    header = Segment(segments[0], marks)
     sender = header.raw("3") or None
-    head = header_problems(form, sender, header.raw("11"), ("MSH-3", "MSH-11"))
-    type_ = _type(form, message, header, met, observations)
+    head = header_problems(use, sender, header.raw("11"), ("MSH-3", "MSH-11"))
+    type_ = _type(form, message, header, met)
     asks = type_ is MessageType.QUERY
     return Decoded(
         type=type_,
@@ -75,35 +75,33 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     )
 
 
-def _walk(segments: list[Segment], use: Reader) -> _Met:
+def _walk(segments: list[list[str]], marks: Delimiters, use: Reader) -> _Met:
     """Go through the segments once, keeping what stands above each row."""
     met = _Met()
+    rows, observation = met.rows, use.observation
     above: dict[str, list[str]] = {}
-    sample_id: str | None = None
-    control = False
-    row: Row | None = None
-    for segment in segments:
-        kind, fields = segment.type, segment.fields
+    standing: Standing | None = None  # read at the first row that asks
+    row_above = False  # a comment here belongs to a row
+    for fields in segments:
+        kind = fields[0]
         if kind == "OBX":
-            row = Row(fields, above, sample_id, [])
-            met.rows.append(row)
-            met.controls.add(control)
+            if standing is None:
+                standing = use.standing(above)
+                met.controls.add(standing.control)
+            rows.append(observation(fields, standing, len(rows) + 1))
+            row_above = True
         elif kind == "NTE":
-            if row is not None:
-                row.comments.append(fields[3] if len(fields) > 3 else "")
+            if row_above:
+                rows[-1] = commented(rows[-1], fields[3] if len(fields) > 3 else "")
         elif kind in _ENDS:
-            row = None
+            row_above, standing = False, None
             above = {name: above[name] for name in above if name not in _ENDS[kind]} | {kind: fields}
-            sample_id = use.sample_id(above)
-            control = use.is_control(above, sample_id)
-            _query(met, use.form, segment)
+            if kind == use.query_record:
+                _query(met, use.query_inside, Segment(fields, marks))
     return met
 
 
-def _query(met: _Met, form: Form, segment: Segment) -> None:
-    record, _, inside = form.query_id.partition(".")
-    if record != segment.type:
-        return
+def _query(met: _Met, inside: str, segment: Segment) -> None:
     where = place(inside)
     identity = (segment[inside] or "").strip()
     met.queries_raw.append(segment.raw(str(where.field)) or "")
@@ -111,21 +109,19 @@ def _query(met: _Met, form: Form, segment: Segment) -> None:
         met.queries.append(identity)
 
 
-def _type(
-    form: Form, message: Message, header: Segment, met: _Met, observations: tuple[Observation, ...]
-) -> MessageType:
+def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageType:
     kind = (header.raw("9.1") or "").strip().upper()
     if message.incomplete:
         return MessageType.INCOMPLETE
     if kind == "ACK":
         return MessageType.ACK
-    if not observations and (kind in _QUERIES or (met.queries_raw and kind == "ORM")):
+    if not met.rows and (kind in _QUERIES or (met.queries_raw and kind == "ORM")):
         return MessageType.QUERY
     if training(header.raw("11")):
         return MessageType.OTHER
-    if met.controls == {True} or (not observations and _header_says_control(form, header)):
+    if met.controls == {True} or (not met.rows and _header_says_control(form, header)):
         return MessageType.QC
-    return MessageType.RESULT if observations or kind in ("ORU", "OUL") else MessageType.OTHER
+    return MessageType.RESULT if met.rows or kind in ("ORU", "OUL") else MessageType.OTHER
 
 
 def _header_says_control(form: Form, header: Segment) -> bool:

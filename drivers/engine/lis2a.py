@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Row, header_problems, message_problems, training
+from drivers.engine.rows import Dialect, Reader, Standing, commented, header_problems, message_problems, training
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, lis2a
 from drivers.wire.fields import part, place
@@ -26,7 +26,7 @@ def reader(form: Form, marks: Delimiters) -> Reader:
 class _Met:
     """What was met on the way through the records."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Observation] = field(default_factory=list)
     queries: list[Record] = field(default_factory=list)
     controls: set[bool] = field(default_factory=set)
     orders: int = 0
@@ -37,58 +37,63 @@ class _Met:
 def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Decoded:
     """A whole message said in our words. `readers` keeps the compiled form for each set of delimiters."""
     try:
-        records = lis2a.parse(message.body, form.charset)
+        records, marks = lis2a.rows(message.body, form.charset)
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
-    header = records[0]
     cut = message.incomplete and message.body[-1:] not in (b"\r", b"\n") and len(records) > 1
     if cut:  # half a record may read as a whole one of another code or value: it is not shown as said
         records.pop()
-    use = readers.get(header.delimiters)
+    use = readers.get(marks[0])
     if use is None:
-        use = readers.setdefault(header.delimiters, reader(form, header.delimiters))
-    met = _walk(records, use)
-    observations = tuple([use.observation(row, number) for number, row in enumerate(met.rows, 1)])
-    sender = header.raw("5") or None
-    head = header_problems(form, sender, header.raw("12"), ("H-5", "H-12"))
+        use = readers.setdefault(marks[0], reader(form, marks[0]))
+    met = _walk(records, marks, use)
+    observations = tuple(met.rows)
+    sender, mode, sent_at = (_sent(records[0], number) for number in (5, 12, 14))
+    head = header_problems(use, sender, mode, ("H-5", "H-12"))
     return Decoded(
-        type=_type(form, message, header, met, observations),
+        type=_type(form, message, mode, met),
         sender=sender,
-        sent_at=use.plain(header.raw("14")),
+        sent_at=use.plain(sent_at),
         observations=observations,
-        query_sample_ids=tuple(identity for query in met.queries for identity in query_ids(form, query)),
+        query_sample_ids=tuple([identity for query in met.queries for identity in query_ids(form, query)]),
         problems=tuple(_problems(head, message, met, observations, cut=cut)),
-        query_raw=tuple(repeat for query in met.queries for repeat in query.repeats(3)),
+        query_raw=tuple([repeat for query in met.queries for repeat in query.repeats(3)]),
     )
 
 
-def _walk(records: list[Record], use: Reader) -> _Met:
+def _sent(fields: list[str], number: int) -> str | None:
+    """Field `number` as sent; None when it was not, or is empty."""
+    return (fields[number - 1] or None) if number <= len(fields) else None
+
+
+def _walk(records: list[list[str]], marks: list[Delimiters], use: Reader) -> _Met:
     """Go through the records once, keeping what stands above each row (4.1)."""
     met = _Met()
+    rows, observation = met.rows, use.observation
     above: dict[str, list[str]] = {}
-    sample_id: str | None = None
-    row: Row | None = None
-    for record in records:
-        fields = record.fields
+    standing: Standing | None = None  # read at the first row that asks
+    row_above = False  # a comment here belongs to a row
+    for number, fields in enumerate(records):
         kind = fields[0]
         if kind not in lis2a.RECORD_TYPES:
-            kind = record.type
+            kind = kind.strip().upper()  # 5.5: the letter is case-insensitive
         if kind == "R":
-            row = Row(fields, above, sample_id, [])
-            met.rows.append(row)
+            standing = standing or use.standing(above)
+            rows.append(observation(fields, standing, len(rows) + 1))
+            row_above = True
         elif kind == "C":
-            if row is not None:
-                row.comments.append(fields[3] if len(fields) > 3 else "")
+            if row_above:
+                rows[-1] = commented(rows[-1], fields[3] if len(fields) > 3 else "")
         elif kind in ("H", "P", "O"):
-            row = None
+            row_above, standing = False, None
             above = _above(above, kind, fields)
-            sample_id = use.sample_id(above)
             if kind == "O":
+                standing = use.standing(above)
                 met.orders += 1
-                met.controls.add(use.is_control(above, sample_id))
+                met.controls.add(standing.control)
         else:
-            row = None if kind != "M" else row
-            _other(met, record, kind)
+            row_above = row_above and kind == "M"
+            _other(met, Record(fields, marks[number]), kind)
     return met
 
 
@@ -107,18 +112,16 @@ def _other(met: _Met, record: Record, kind: str) -> None:
         met.problems.append(f"a line that is no record: {record.delimiters.field.join(record.fields)[:30]!r}")
 
 
-def _type(
-    form: Form, message: Message, header: Record, met: _Met, observations: tuple[Observation, ...]
-) -> MessageType:
+def _type(form: Form, message: Message, mode: str | None, met: _Met) -> MessageType:
     if message.incomplete:
         return MessageType.INCOMPLETE
-    if met.queries and not observations:
+    if met.queries and not met.rows:
         return MessageType.QUERY_CANCEL if _cancels(form, met.queries) else MessageType.QUERY
-    if training(header.raw("12")):
+    if training(mode):
         return MessageType.OTHER
     if met.controls == {True}:
         return MessageType.QC
-    if observations or met.orders:
+    if met.rows or met.orders:
         return MessageType.RESULT
     return MessageType.OTHER
 

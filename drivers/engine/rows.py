@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import NamedTuple
+from operator import attrgetter, itemgetter
+from typing import NamedTuple, TypeVar
 
-from drivers.engine.form import Form, Said
-from drivers.engine.words import Kind, Observation, TestCode
+from drivers.engine.form import Form, Said, a_measurement
+from drivers.engine.words import Kind, Observation
 from drivers.wire.fields import Place, part, place
 
 Fields = list[str]
 Above = Mapping[str, Fields]
 """The fields of the latest record of each type that stands above a row: H, P, O or MSH, PID, OBR …"""
+
+T = TypeVar("T")
+_SAMPLE_ID, _CODE = attrgetter("sample_id"), attrgetter("code")
+_new = tuple.__new__  # a tuple's own: what a named tuple's constructor does, without its detour
 
 Get = Callable[[Fields], "str | None"]
 
@@ -35,13 +39,45 @@ class Dialect(NamedTuple):
     row: str
 
 
-class Row(NamedTuple):
-    """One row as it was met: its fields, what stood above it, the comments that followed it."""
+class Named(NamedTuple):
+    """What a code's field says: code, name, and what the form says a row of that code is (None: not listed)."""
 
-    fields: Fields
+    code: str | None
+    name: str | None
+    kind: Kind | None
+
+
+class Remembered(dict[str | None, T]):
+    """What the texts of one field say: few, the same in every message, so each is read once and remembered.
+
+    Long texts are read anew each time, and when too many came all are forgotten: memory stays bounded.
+    """
+
+    MOST, LONGEST = 1024, 80
+
+    def __init__(self, read: Callable[[str | None], T]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, sent: str | None) -> T:
+        said = self._read(sent)
+        if len(self) >= self.MOST:
+            self.clear()
+        if sent is None or len(sent) <= self.LONGEST:
+            self[sent] = said
+        return said
+
+
+class Standing(NamedTuple):
+    """What stands above a row and holds for all rows below it. `observed_at`: where rows have no time of their own."""
+
     above: Above
     sample_id: str | None
-    comments: list[str]
+    control: bool
+    observed_at: str | None
+
+
+Observe = Callable[[Fields, Standing, int], Observation]
 
 
 def getter(where: Place, dialect: Dialect) -> Get:
@@ -75,25 +111,17 @@ class Reader:
     def __init__(self, form: Form, dialect: Dialect) -> None:
         self.form = form
         self.dialect = dialect
-        self._code_at = place(form.code.partition(".")[2]).field - dialect.first
-        if form.code_name and place(form.code_name.partition(".")[2]).field - dialect.first != self._code_at:
-            raise ValueError(f"{form.name}: code and code_name stand in one field")
-        # an analyzer's codes and flags are few and come in every message: read once, remembered
-        self._named = lru_cache(maxsize=1024)(self._read_code)
-        self._flags = lru_cache(maxsize=1024)(self._read_flags)
-        self.coded = self._one(form.coded)
-        self.unit = self._one(form.unit)
-        self.whole_unit = self._whole(form.unit)
-        self.flag = self._one(form.flag)
-        self.range = self._one(form.range)
-        self.status = self._one(form.status)
         self.values = [get for _, get in self._many(form.value)]
-        self.raw = self._whole(form.value)
+        self.coded = self._many(form.coded)[0][1] if form.coded else None
         self.times = self._many(form.observed_at)
+        self.own_time = any(record == dialect.row for record, _ in self.times)
         self.ids = self._many(form.sample_id)
         self.marks = [(self._many(address)[0], value) for address, value in form.control]
         self.control_id = re.compile(form.control_id) if form.control_id else None
         self.masked = re.compile(form.masked)
+        self.sender = re.compile(form.sender) if form.sender else None
+        self.query_record, _, self.query_inside = form.query_id.partition(".")
+        self.observation: Observe = _observer(self)
 
     def _many(self, addresses: str | tuple[str, ...]) -> list[tuple[str, Get]]:
         found = []
@@ -101,14 +129,6 @@ class Reader:
             record, _, inside = address.partition(".")
             found.append((record, getter(place(inside), self.dialect)))
         return found
-
-    def _one(self, address: str) -> Get:
-        return self._many(address)[0][1] if address else lambda _fields: None
-
-    def _whole(self, addresses: str | tuple[str, ...]) -> Get:
-        """The whole field that the (first) address lies in."""
-        address = addresses if isinstance(addresses, str) else addresses[0]
-        return self._one(".".join(address.split(".")[:2]))
 
     def find(self, spot: tuple[str, Get], above: Above) -> str | None:
         """The text at an address in the record of that type above the rows."""
@@ -138,72 +158,148 @@ class Reader:
                 return True
         return bool(self.control_id and sample_id and self.control_id.match(sample_id))
 
-    def observation(self, row: Row, ordinal: int) -> Observation:
-        """One row said in our words."""
-        fields, _, sample_id, comments = row
-        code, name, known = self._named(fields[self._code_at] if self._code_at < len(fields) else "")
-        value, raw, flags = self._value(fields), self.raw(fields), self._flags(self.flag(fields) or "")
-        return Observation(
-            sample_id,
-            code,
-            name,
-            value,
-            raw,
-            self._read_unit(fields),
-            flags,
-            self.plain(self.range(fields)),
-            self.plain(self.status(fields)),
-            None,  # aspect: none of these families tells several aspects of one test apart
-            tuple(comments),
-            bool(value) and self._is_masked(value or ""),
-            self._time(row),
-            known.kind if known else self._unlisted(fields, Said(code or "", name or "", value or "", flags, "")),
-            ordinal,
-            self.coded(fields) if self.form.coded and self.dialect.component in (raw or "") else None,
-        )
+    def standing(self, above: Above) -> Standing:
+        """What these records say to all rows below them."""
+        sample_id = self.sample_id(above)
+        observed_at = None if self.own_time else self.time([], above)
+        return Standing(above, sample_id, self.is_control(above, sample_id), observed_at)
 
-    def _unlisted(self, fields: Fields, said: Said) -> Kind:
-        return self.form.unlisted(said if self.dialect.first else said._replace(type="".join(fields[2:3])))
-
-    def _read_code(self, sent: str) -> tuple[str | None, str | None, TestCode | None]:
-        """The code and name in the text of the code's field, and what the form knows of the code."""
-        dialect, form = self.dialect, self.form
-        found = []
-        for address in (form.code, form.code_name):
-            where = place(address.partition(".")[2]) if address else None
-            text = part(sent, where, dialect.repeat, dialect.component, dialect.sub) if where else None
-            found.append(self.plain(text))
-        code = (found[0] or "").partition(form.code_until)[0] if form.code_until else found[0] or ""
-        code = code.strip()
-        return code or None, found[1], form.tests.get(code)
-
-    def _read_unit(self, fields: Fields) -> str | None:
-        sent = self.unit(fields)
-        if sent == "10":  # `10^9/L` whose ^ the analyzer did not escape: the whole field is the unit
-            sent = self.whole_unit(fields)
-        return self.plain(sent)
-
-    def _read_flags(self, sent: str) -> tuple[str, ...]:
-        repeats = sent.split(self.dialect.repeat) if self.dialect.repeat else [sent]
-        return tuple([self.plain(flag) or "" for flag in repeats]) if sent else ()
-
-    def _value(self, fields: Fields) -> str | None:
+    def value(self, fields: Fields) -> str | None:
+        """The value: the first of its addresses that was sent, outer blanks off."""
         for get in self.values:
             found = get(fields)
             if found is not None:
                 return found.strip()
         return None
 
-    def _is_masked(self, value: str) -> bool:
+    def is_masked(self, value: str) -> bool:
+        """True for what stands where a number should be and is none."""
         return value[0] not in "0123456789" and self.masked.fullmatch(value) is not None
 
-    def _time(self, row: Row) -> str | None:
+    def time(self, fields: Fields, above: Above) -> str | None:
+        """The first time that was sent; all zeros is none."""
         for record, get in self.times:
-            source = row.fields if record == self.dialect.row else row.above.get(record)
+            source = fields if record == self.dialect.row else above.get(record)
             found = get(source) if source is not None else None
             if found:
                 return found if found.strip("0 ") else None
         return None
+
+    # ---- what one field's text says
+
+    def column(self, address: str, read: Callable[[str, str | None], T]) -> tuple[int, Remembered[T]]:
+        """Where a field stands in a row, and what its text says: `read` is given the whole text and the part at the
+        address. A field that the form does not name (address "") was never sent."""
+        where, dialect = place(address.partition(".")[2] or "1"), self.dialect
+
+        def said(sent: str | None) -> T:
+            if sent is None or not address:
+                return read("", None)
+            return read(sent, part(sent, where, dialect.repeat, dialect.component, dialect.sub))
+
+        return where.field - dialect.first, Remembered(said)
+
+    def named(self, sent: str, found: str | None) -> Named:
+        """The code and name in the text of the code's field, and what the form says the row is."""
+        form, dialect = self.form, self.dialect
+        code = self.plain(found) or ""
+        code = code.partition(form.code_until)[0].strip() if form.code_until else code.strip()
+        name = None
+        if form.code_name:
+            where = place(form.code_name.partition(".")[2])
+            name = self.plain(part(sent, where, dialect.repeat, dialect.component, dialect.sub))
+        known = form.tests.get(code)
+        return Named(code or None, name, known.kind if known else None)
+
+    def unit(self, sent: str, found: str | None) -> str | None:
+        """The unit; `10^9/L` whose ^ the analyzer did not escape is the whole field."""
+        return self.plain(sent if found == "10" else found)
+
+    def flags(self, _sent: str, found: str | None) -> tuple[str, ...]:
+        """The flags, each repeat one."""
+        if not found:
+            return ()
+        repeats = found.split(self.dialect.repeat) if self.dialect.repeat else [found]
+        return tuple([self.plain(flag) or "" for flag in repeats])
+
+    def word(self, _sent: str, found: str | None) -> str | None:
+        """Any other text: escapes decoded, empty is None."""
+        return self.plain(found)
+
+
+def _observer(use: Reader) -> Observe:
+    """The function that says one row in our words: the form's addresses as indexes, read all at once.
+
+    A row costs what its own texts cost: its value, and one look-up for each field whose texts are few.
+    """
+    form, dialect = use.form, use.dialect
+    code_at, named = use.column(form.code, use.named)
+    if form.code_name and place(form.code_name.partition(".")[2]).field - dialect.first != code_at:
+        raise ValueError(f"{form.name}: code and code_name stand in one field")
+    value = form.value if isinstance(form.value, str) else form.value[0]
+    raw_at, _ = use.column(value, use.word)
+    unit_at, unit_of = use.column(form.unit, use.unit)
+    flag_at, flags_of = use.column(form.flag, use.flags)
+    range_at, range_of = use.column(form.range, use.word)
+    status_at, status_of = use.column(form.status, use.word)
+    indexes = (code_at, raw_at, unit_at, flag_at, range_at, status_at)
+    pick, width = itemgetter(*indexes), max(indexes) + 1
+    unsent: tuple[None, ...] = (None,) * width
+    read_value = None if value == form.value and value.count(".") == 1 else use.value
+    read_time = use.time if use.own_time else None
+    read_coded, component = use.coded, dialect.component
+    kind_of = _unlisted(form, dialect)
+    is_masked = use.is_masked
+
+    def observation(fields: Fields, standing: Standing, ordinal: int) -> Observation:
+        cells = fields if len(fields) >= width else (*fields, *unsent[len(fields) :])
+        code_text, raw, unit_text, flag_text, range_text, status_text = pick(cells)
+        code, name, kind = named[code_text]
+        if read_value is not None:
+            value = read_value(fields)
+        else:
+            value = None if raw is None else raw.strip()
+        flags = flags_of[flag_text]
+        return _new(Observation, (
+            standing[1],  # sample_id
+            code,
+            name,
+            value,
+            raw,
+            unit_of[unit_text],
+            flags,
+            range_of[range_text],
+            status_of[status_text],
+            None,  # aspect: none of these families tells several aspects of one test apart
+            (),  # comments: they follow the row
+            bool(value) and is_masked(value),
+            read_time(fields, standing[0]) if read_time is not None else standing[3],
+            kind or kind_of(fields, code, name, value, flags),
+            ordinal,
+            read_coded(fields) if read_coded is not None and component in (raw or "") else None,
+        ))  # fmt: skip
+
+    return observation
+
+
+def _unlisted(form: Form, dialect: Dialect) -> Callable[..., Kind]:
+    """The function that decides what a row of an unlisted code is."""
+    if form.unlisted is a_measurement:
+        return lambda *_row: Kind.MEASUREMENT
+    decide, typed = form.unlisted, not dialect.first
+
+    def kind_of(
+        fields: Fields, code: str | None, name: str | None, value: str | None, flags: tuple[str, ...]
+    ) -> Kind:
+        type_ = fields[2] if typed and len(fields) > 2 else ""  # OBX-2
+        return decide(_new(Said, (code or "", name or "", value or "", flags, type_)))
+
+    return kind_of
+
+
+def commented(row: Observation, comment: str) -> Observation:
+    """The row with one more comment, as sent, that followed it."""
+    return row._replace(comments=(*row.comments, comment))
 
 
 def training(mark: str | None) -> bool:
@@ -211,28 +307,29 @@ def training(mark: str | None) -> bool:
     return (mark or "").strip().upper() in ("T", "D")
 
 
-def header_problems(form: Form, sender: str | None, mode: str | None, where: tuple[str, str]) -> list[str]:
+def header_problems(use: Reader, sender: str | None, mode: str | None, where: tuple[str, str]) -> list[str]:
     """What is odd about the header: another sender, a training mode. `where` names the two fields."""
-    odd = sender_problem(form, sender, where[0])
+    odd = sender_problem(use, sender, where[0])
     problems = [odd] if odd else []
     if training(mode):
         problems.append(f"{where[1]} says training or debugging: nothing of it may be filed")
     return problems
 
 
-def sender_problem(form: Form, sender: str | None, where: str) -> str | None:
+def sender_problem(use: Reader, sender: str | None, where: str) -> str | None:
     """A sentence when the message names another sender than the form expects; None when it fits."""
-    if not form.sender or re.match(form.sender, (sender or "").strip()):
+    if use.sender is None or use.sender.match((sender or "").strip()):
         return None
     said = f"says {(sender or '').strip()[:40]!r}" if (sender or "").strip() else "is empty"
-    return f"{where} {said}, but this line is configured for {form.title}"
+    return f"{where} {said}, but this line is configured for {use.form.title}"
 
 
 def message_problems(observations: tuple[Observation, ...]) -> list[str]:
     """What is odd about the rows: no sample id, no code."""
     problems = []
-    if [row for row in observations if row.sample_id is None]:
+    if None in map(_SAMPLE_ID, observations):
         problems.append("rows without a sample id")
-    if [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
-        problems.append("rows without a test code")
+    if None in map(_CODE, observations):
+        if [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
+            problems.append("rows without a test code")
     return problems

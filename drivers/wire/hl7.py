@@ -95,8 +95,9 @@ def text(body: bytes, charset: str | None = None) -> str:
 
     What its charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
     """
+    named = charset or _declared(body)
     try:
-        return codecs.decode(body, charset or _declared(body))
+        return codecs.decode(body, named) if named != "utf-8" else body.decode()
     except UnicodeDecodeError:
         return body.decode("latin-1")
     except (LookupError, ValueError, TypeError) as wrong:
@@ -108,13 +109,19 @@ def _declared(body: bytes) -> str:
     start = body.find(b"MSH")
     if start < 0:
         return "utf-8"
-    header = re.split(rb"[\r\n]", body[start : start + 2000], maxsplit=1)[0].split(body[start + 3 : start + 4] or b"|")
+    line = body[start : start + 2000].partition(b"\r")[0].partition(b"\n")[0]
+    header = line.split(body[start + 3 : start + 4] or b"|")
     named = header[17].split(b"~")[0].decode("latin-1").strip().upper() if len(header) > 17 else ""
     return "utf-8" if named == "ASCII" else CHARSETS.get(named, "utf-8")
 
 
 def delimiters(header: str) -> Delimiters:
     """The delimiters of an MSH, FHS or BHS segment (2.6); WireError when they cannot work."""
+    return _delimiters(header[:8])  # the name and the five: nothing after them counts
+
+
+@lru_cache(maxsize=64)
+def _delimiters(header: str) -> Delimiters:
     field = header[3:4]
     if header[:3] not in _HEADERS or not _usable(field):
         raise WireError("the message does not begin with MSH")
@@ -137,19 +144,22 @@ def lines(body: str) -> list[str]:
 
 def parse(body: bytes | str, charset: str | None = None) -> list[Segment]:
     """One message's segments; WireError when it does not begin with MSH (or FHS, BHS)."""
+    found, marks = rows(body, charset)
+    return [Segment(fields, marks) for fields in found]
+
+
+def rows(body: bytes | str, charset: str | None = None) -> tuple[list[list[str]], Delimiters]:
+    """What `parse` reads, not yet made segments: the fields of each, by number, and the message's delimiters."""
     found = lines(text(body, charset) if isinstance(body, bytes) else body)
     if not found:
         raise WireError("the message is empty")
     found[0] = found[0].lstrip("\ufeff ")
     marks = delimiters(found[0])
-    return [_segment(line, marks) for line in found]
-
-
-def _segment(line: str, marks: Delimiters) -> Segment:
-    fields = line.split(marks.field)
-    if fields[0] in _HEADERS:  # field 1 is the delimiter that the split took away
-        fields[1:1] = [marks.field]
-    return Segment(fields, marks)
+    made = [line.split(marks.field) for line in found]
+    for fields in made:
+        if fields[0] in _HEADERS:  # field 1 is the delimiter that the split took away
+            fields.insert(1, marks.field)
+    return made, marks
 
 
 def split(block: bytes) -> list[bytes]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from drivers.wire import WireError
 from drivers.wire.lis1a_assembler import Assembled, Assembler
@@ -31,11 +32,13 @@ from drivers.wire.lis1a_sender import (
     frame,
     frames,
     session,
+    total,
 )
 from drivers.wire.lis1a_states import (
     ATTEMPTS,
     ENQ,
     EOT,
+    ETB,
     ETX,
     LF,
     MAX_FRAME,
@@ -57,12 +60,17 @@ __all__ = [
     "checksum", "frame", "frames", "session", "text_of",
 ]  # fmt: skip
 
-_FRAME_END = re.compile(b"[\x03\x17]")  # ETX, ETB
+_ETX, _ETB = b"\x03", b"\x17"
 _SIGNAL = re.compile(b"[\x02\x04\x05]")  # STX, EOT, ENQ
 _TRAILING_CONTROL = re.compile(b"[\x04\x05]+$")
 _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damaged byte makes these
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
+_NEUTRAL, _FRAMES = State.NEUTRAL, State.FRAMES  # looked up once: a member of an Enum is slow to reach by its name
+_ACCEPT, _REFUSE = Signal.ACCEPT, Signal.REFUSE
+_GOOD = RECEIVER[_FRAMES, Signal.GOOD]
+_TAILS = tuple([b"%02X\r\n" % total for total in range(256)])  # how a frame ends whose bytes add up to this, 6.3.3
+_new = tuple.__new__
 
 
 # ---- what the receiver says ---------------------------------------------------------------------------------------
@@ -76,8 +84,7 @@ class Ended(Enum):
     TIMEOUT = "timeout"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """Frame number 0-7, text between number and ETB or ETX, and whether ETX ended it."""
 
     number: int
@@ -92,8 +99,7 @@ class SessionBegan:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FrameArrived:
+class FrameArrived(NamedTuple):
     """Right checksum, right number: to be stored, then answered. `repeat`: accepted before, store nothing."""
 
     frame: Frame
@@ -148,25 +154,32 @@ class Receiver:
     @property
     def timer(self) -> Timer | None:
         """What the caller waits for before `expire()`, counted from the last byte or answer. None: for ever."""
-        if self.state is not State.FRAMES:
+        if self.state is not _FRAMES:
             return None
         buffer = self._buffer
         if not buffer:
             return self._timers["frame"]
         if buffer[-1] in (ENQ, EOT):
             return self._timers["quiet"]
-        end = _FRAME_END.search(buffer, self._scanned)
-        return self._timers["tail" if end and len(buffer) >= end.end() + 2 else "frame"]
+        end = _frame_end(buffer, self._scanned)
+        return self._timers["tail" if end >= 0 and len(buffer) >= end + 3 else "frame"]
 
     def receive(self, data: bytes) -> list[Event]:
-        """Events in order. Raises WireError when the other side sends on and on without waiting for an answer."""
+        """Events in order. `data` is bytes, never a view of a buffer that changes: a frame keeps them.
+
+        Raises WireError when the other side sends on and on without waiting for an answer.
+        """
         if data:
+            if self.state is _FRAMES and not self._buffer:
+                plain = self._plain(data)
+                if plain is not None:
+                    return [plain]
             if len(self._buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
             self._buffer += data
         events: list[Event] = []
         while self._buffer and self._listening:
-            event = self._in_session() if self.state is State.FRAMES else self._in_neutral()
+            event = self._in_session() if self.state is _FRAMES else self._in_neutral()
             if event is None:
                 break
             events.append(event)
@@ -189,20 +202,20 @@ class Receiver:
 
     def accept(self) -> bytes:
         """ACK: what was offered is stored."""
-        reply = self._step(Signal.ACCEPT)
+        reply = self._step(_ACCEPT)
         self._last, self._offered = self._offered, None
         return reply
 
     def refuse(self) -> bytes:
         """NAK: not accepted, or not stored; to ENQ it says that we are busy (6.2.6)."""
         self._offered = None
-        return self._step(Signal.REFUSE)
+        return self._step(_REFUSE)
 
     # ---- inside
 
     @property
     def _listening(self) -> bool:
-        return self.state is State.FRAMES or self.state is State.NEUTRAL
+        return self.state is _FRAMES or self.state is _NEUTRAL
 
     def _step(self, signal: Signal) -> bytes:
         step = RECEIVER.get((self.state, signal))
@@ -227,6 +240,25 @@ class Receiver:
         else:
             self._step(signal)
         return SessionEnded(how, raw)
+
+    def _plain(self, data: bytes) -> FrameArrived | None:
+        """The frame that nearly all are: alone in its read and whole, its number and its checksum right.
+
+        None changes nothing: whatever else came is judged, by the same rules, in the buffer.
+        """
+        last = self._last
+        number = (last[0] + 1) & 7 if last else 1  # 6.3.2: next to the last accepted, modulo 8
+        end = len(data) - 5
+        if end < 2 or data[0] != STX or data[1] != 0x30 + number or self._free:
+            return None
+        text, mark = data[2:end], data[end]
+        if (mark != ETX and mark != ETB) or ETX in text or ETB in text:
+            return None
+        if data[end + 1 :] != _TAILS[total(data[1 : end + 1])]:
+            return None
+        self.state = _GOOD.next
+        self._offered = frame = _new(Frame, (number, text, mark == ETX))
+        return _new(FrameArrived, (frame, data, False, None))
 
     def _in_neutral(self) -> Event | None:
         at = self._buffer.find(ENQ)
@@ -259,11 +291,10 @@ class Receiver:
 
     def _in_frame(self) -> Event | None:
         buffer = self._buffer
-        end = _FRAME_END.search(buffer, self._scanned)
-        if end is None:
+        at = _frame_end(buffer, self._scanned)
+        if at < 0:
             self._scanned = len(buffer)
             return self._refused(len(buffer), f"over {self._limit} characters") if len(buffer) > self._limit else None
-        at = end.start()
         size = self._size(at)
         if size is None:
             self._scanned = at
@@ -294,7 +325,7 @@ class Receiver:
         body = bytes(buffer[start + 1 : end + 1])
         if buffer[start] != STX:
             return self._refused(size, "begins with ENQ")
-        if _HEX.get(bytes(buffer[end + 1 : end + 3])) != sum(body) & 0xFF:
+        if _HEX.get(bytes(buffer[end + 1 : end + 3])) != total(body):
             restart = _RESTART.search(buffer, 1, size)
             return Junk(self._take(restart.start())) if restart else self._refused(size, "wrong checksum")
         if not body[:1].isdigit():
@@ -325,9 +356,16 @@ class Receiver:
         return FrameRefused(self._take(size), reason)
 
 
+def _frame_end(data: bytes | bytearray, start: int) -> int:
+    """Where the first ETX or ETB from `start` on stands; -1 when there is none."""
+    etx = data.find(_ETX, start)
+    etb = data.find(_ETB, start, etx if etx >= 0 else len(data))
+    return etb if etb >= 0 else etx
+
+
 def text_of(raw: bytes) -> tuple[bytes, bool]:
     """Text of a frame that was accepted, and whether ETX ended it, from the `raw` of its FrameArrived."""
     start = len(raw) - len(raw.lstrip(b"\x02"))
-    end = _FRAME_END.search(raw)
-    at = end.start() if end else len(raw)
-    return raw[start + 1 : at], raw[at : at + 1] == b"\x03"
+    end = _frame_end(raw, 0)
+    at = end if end >= 0 else len(raw)
+    return raw[start + 1 : at], raw[at : at + 1] == _ETX

@@ -11,7 +11,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from drivers.wire.lis1a_states import CR, LF
+
 MAX_MESSAGE = 32_000_000  # bytes; images travel in messages, endless lines do not
+_ENDS = frozenset([b"", b"\r", b" ", b"\t", b"\x0b", b"\x0c", b"H", b"h", b"L", b"l"])  # blanks: may be an empty line
 _HEAD_OR_TAIL = re.compile(rb"(?:\A|[\r\n])[HhLl]")
 
 
@@ -35,7 +38,13 @@ class Assembler:
 
     def add(self, text: bytes, last: bool) -> list[Assembled]:
         """The messages that this frame ends: none, one, or several that a careless analyzer put in one frame."""
-        self._before = (self._whole, len(self._whole), self._open, self._size)
+        whole = self._whole
+        self._before = (whole, len(whole), self._open, self._size)
+        size = self._size + len(text)
+        if not self._open and size <= self._limit and _one_inner_record(text):
+            whole.append(text)
+            self._size = size
+            return []
         if last and text and text[-1] not in b"\r\n":
             text += b"\r"
         text, self._open = self._open + text, b""
@@ -78,3 +87,8 @@ class Assembler:
     def _cut(self, complete: bool) -> list[Assembled]:
         body = self.rest()
         return [Assembled(body, complete)] if body else []
+
+
+def _one_inner_record(text: bytes) -> bool:
+    """True for the text that most frames have: one whole record, of a type that neither begins nor ends a message."""
+    return text[:1] not in _ENDS and text[-1] == CR and CR not in text[:-1] and LF not in text

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from zlib import adler32
 
 from drivers.wire.lis1a_states import (
     ACK,
@@ -32,9 +33,20 @@ _SIGNALS = {ACK: Signal.ACK, NAK: Signal.NAK, ENQ: Signal.ENQ, EOT: Signal.EOT}
 # ---- framing ------------------------------------------------------------------------------------------------------
 
 
+def total(data: bytes) -> int:
+    """The sum of the bytes from the frame number to ETB or ETX, low 8 bits (6.3.3).
+
+    The low half of Adler-32, begun at 0, is the plain sum of the bytes while that is below 65 521, which 256 bytes
+    cannot reach; the standard library sums so ten times faster than byte by byte.
+    """
+    if len(data) <= 256:
+        return adler32(data, 0) & 0xFF
+    return sum([adler32(data[at : at + 256], 0) & 0xFF for at in range(0, len(data), 256)]) & 0xFF
+
+
 def checksum(data: bytes) -> bytes:
-    """Two characters 0-9 A-F: the sum of the bytes from the frame number to ETB or ETX, low 8 bits (6.3.3)."""
-    return b"%02X" % (sum(data) & 0xFF)
+    """Two characters 0-9 A-F: the `total` of the bytes from the frame number to ETB or ETX (6.3.3)."""
+    return b"%02X" % total(data)
 
 
 def frame(number: int, text: bytes, last: bool) -> bytes:
@@ -44,7 +56,7 @@ def frame(number: int, text: bytes, last: bool) -> bytes:
     if len(text.translate(None, _FORBIDDEN)) != len(text):
         raise ValueError("the text holds a control character that frames may not carry")
     body = b"%d%b%b" % (number % 8, text, b"\x03" if last else b"\x17")
-    return b"\x02%b%02X\r\n" % (body, sum(body) & 0xFF)
+    return b"\x02%b%02X\r\n" % (body, total(body))
 
 
 def frames(text: bytes, size: int = SIZE_SERIAL, one_record_a_frame: bool = False, first: int = 1) -> list[bytes]:

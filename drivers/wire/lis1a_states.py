@@ -45,6 +45,8 @@ TIMERS: Mapping[str, Timer] = {
 class State(Enum):
     """Where one side of the link stands, 6.1. The receiver owes an answer in every ANSWER state."""
 
+    __hash__ = object.__hash__  # of the one member itself: Enum's own hashes its name anew at every step
+
     NEUTRAL = "neutral"
     # receiver
     ANSWER_ENQ = "ENQ seen, to be answered"
@@ -61,6 +63,8 @@ class State(Enum):
 
 class Signal(Enum):
     """What happens to one side of the link."""
+
+    __hash__ = object.__hash__
 
     # from the line, receiver
     GOOD = "a good frame"

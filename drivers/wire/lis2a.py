@@ -79,7 +79,7 @@ def text(body: bytes, charset: str | None = None) -> str:
     A body that its configured charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
     """
     try:
-        return codecs.decode(body, charset or "utf-8")
+        return codecs.decode(body, charset) if charset else body.decode()
     except UnicodeDecodeError:
         return body.decode("latin-1")
     except (LookupError, ValueError, TypeError) as wrong:
@@ -88,6 +88,11 @@ def text(body: bytes, charset: str | None = None) -> str:
 
 def delimiters(header: str) -> Delimiters:
     """The delimiters an H record names; WireError when they cannot work. An escape delimiter may be missing."""
+    return _delimiters(header[:5])  # the letter and the four: nothing after them counts
+
+
+@lru_cache(maxsize=64)
+def _delimiters(header: str) -> Delimiters:
     field = header[1:2]
     if header[:1].upper() != "H" or not _usable(field):
         raise WireError("the message does not begin with an H record")
@@ -111,18 +116,22 @@ def lines(body: str) -> list[str]:
 
 def parse(body: bytes | str, charset: str | None = None) -> list[Record]:
     """A message's records; WireError when it does not begin with H. A further H may bring other delimiters."""
+    return list(map(Record, *rows(body, charset)))
+
+
+def rows(body: bytes | str, charset: str | None = None) -> tuple[list[list[str]], list[Delimiters]]:
+    """What `parse` reads, not yet made records: the fields of each, and the delimiters that they were split by."""
     found = lines(text(body, charset) if isinstance(body, bytes) else body)
     if not found:
         raise WireError("the message is empty")
     now = delimiters(found[0])
-    separator = now.field
-    records = [Record(found[0].split(separator), now)]
-    for line in found[1:]:
-        if line[0] in "Hh" and _is_header(line):
-            now = delimiters(line)
-            separator = now.field
-        records.append(Record(line.split(separator), now))
-    return records
+    marks, first = [], 0
+    for number, line in enumerate(found):
+        if number and line[0] in "Hh" and _is_header(line):
+            marks += [now] * (number - first)
+            now, first = delimiters(line), number
+    marks += [now] * (len(found) - first)
+    return [line.split(mark.field) for line, mark in zip(found, marks, strict=True)], marks
 
 
 def _is_header(line: str) -> bool:
