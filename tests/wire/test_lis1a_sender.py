@@ -221,3 +221,20 @@ def test_ll_28_6_3_4_4_sender_takes_eot_for_ack_and_gives_way_after_the_message(
         sender.start()
     Clock(sender).wait(15)
     assert sender.start() == ENQ
+
+
+def test_ll_25_6_3_4_sender_takes_nothing_for_a_reply_that_came_before_the_frame() -> None:
+    """Two ACK in one read: the second was there before the next frame was written and says nothing about it."""
+    sender = sending(Role.HOST)
+    assert sender.receive(ACK * 6) == [Send(TWO[0])]
+    assert sender.receive(ACK + NAK) == [Send(TWO[1])]
+    assert sender.receive(b"z" + ACK) == [Send(TWO[1])], "noise, then the reply it belongs to"
+    assert sender.receive(ACK) == [Send(EOT), Sent()]
+
+
+def test_ll_17_6_2_7_1_sender_that_yields_hands_on_what_came_in_the_same_read() -> None:
+    """The analyzer's next ENQ may come with the first: it is for our receiver, and is not lost."""
+    assert sending(Role.HOST).receive(ENQ + ENQ) == [Yielded(ENQ)]
+    sender = sending(Role.HOST)
+    sender.receive(NAK)
+    assert sender.receive(ENQ + b"\x02") == [Yielded(ENQ + b"\x02")]
