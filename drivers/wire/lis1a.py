@@ -59,7 +59,6 @@ __all__ = [
 
 _FRAME_END = re.compile(b"[\x03\x17]")  # ETX, ETB
 _SIGNAL = re.compile(b"[\x02\x04\x05]")  # STX, EOT, ENQ
-_TRAILING_CONTROL = re.compile(b"[\x04\x05]+$")
 _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damaged byte makes these
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
@@ -180,8 +179,8 @@ class Receiver:
         if timer.name == "frame":
             return [*self._junk(len(self._buffer)), self._ended(Ended.TIMEOUT, Signal.TIMEOUT)]
         events: list[Event] = []
-        if timer.name == "quiet" and (run := _TRAILING_CONTROL.search(self._buffer)):
-            events = [*self._junk(run.start())]
+        if timer.name == "quiet":
+            events = [*self._junk(len(self._buffer.rstrip(b"\x04\x05")))]
         self._sure = True
         events += self.receive(b"")
         self._sure = False

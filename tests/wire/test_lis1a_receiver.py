@@ -235,3 +235,11 @@ def test_the_kit_notices_a_receiver_that_minds_the_pieces(monkeypatch: pytest.Mo
     monkeypatch.setattr(lis1a, "Receiver", OneReadOneFrame)
     with pytest.raises(AssertionError, match="fed in"):
         hear(ENQ + GOOD + EOT)
+
+
+def test_a_stuck_line_of_enq_is_read_in_one_go() -> None:
+    """The search for the last ENQ must not begin again at each of 200 000: this test would take minutes."""
+    answering = Answering()
+    answering.receive(ENQ + STX + ENQ * 200_000 + b"x" + ENQ)
+    assert answering.expire() == ACK
+    assert answering.heard.said == [("began",), ("ended", "enq"), ("began",)]
