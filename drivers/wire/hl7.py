@@ -7,7 +7,6 @@ Source: HL7 v2.3.1 to v2.5.1, chapter 2 (2.6 delimiters, 2.7 escapes, 2.9 acknow
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -96,7 +95,7 @@ def text(body: bytes, charset: str | None = None) -> str:
     What its charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
     """
     try:
-        return codecs.decode(body, charset or _declared(body))
+        return body.decode(charset or _declared(body))
     except UnicodeDecodeError:
         return body.decode("latin-1")
     except (LookupError, ValueError, TypeError) as wrong:
