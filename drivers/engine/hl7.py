@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Row, header_problems, message_problems, training
+from drivers.engine.rows import DIALECTS, Dialect, Reader, Row, header_problems, message_problems, training
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, hl7
 from drivers.wire.fields import place
@@ -57,7 +57,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     header = segments[0]
     use = readers.get(header.delimiters)
     if use is None:
-        use = readers.setdefault(header.delimiters, reader(form, header.delimiters))
+        use = reader(form, header.delimiters)
+        if len(readers) < DIALECTS:
+            readers[header.delimiters] = use
     met = _walk(segments, use)
     observations = tuple([use.observation(row, number) for number, row in enumerate(met.rows, 1)])
     sender = header.raw("3") or None

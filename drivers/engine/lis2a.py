@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Row, header_problems, message_problems, training
+from drivers.engine.rows import DIALECTS, Dialect, Reader, Row, header_problems, message_problems, training
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, lis2a
 from drivers.wire.fields import part, place
@@ -46,7 +46,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         records.pop()
     use = readers.get(header.delimiters)
     if use is None:
-        use = readers.setdefault(header.delimiters, reader(form, header.delimiters))
+        use = reader(form, header.delimiters)
+        if len(readers) < DIALECTS:
+            readers[header.delimiters] = use
     met = _walk(records, use)
     observations = tuple([use.observation(row, number) for number, row in enumerate(met.rows, 1)])
     sender = header.raw("5") or None

@@ -69,6 +69,9 @@ def getter(where: Place, dialect: Dialect) -> Get:
     return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
 
 
+DIALECTS = 16  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
+
+
 class Reader:
     """A form compiled for one dialect. Reads rows, sample ids, marks; holds no message."""
 
