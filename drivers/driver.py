@@ -96,7 +96,13 @@ class Driver(Form):
             return True
         known_as = self.tests.get(row.code or "")
         limit = known_as.raised_from if known_as else None
-        return bool(limit and row.value and row.value.isdigit() and int(row.value) >= int(limit))
+        return bool(limit and row.value and _reaches(row.value, limit))
+
+
+def _reaches(value: str, limit: str) -> bool:
+    """A whole number that is at least `limit`. Compared as text: a broken line may send thousands of digits."""
+    digits = value.lstrip("0")
+    return value.isascii() and value.isdigit() and (len(digits), digits) >= (len(limit), limit)
 
 
 # ---- words for a form's table of tests --------------------------------------------------------------------------

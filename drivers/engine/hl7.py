@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Standing, commented, header_problems, message_problems, training
+from drivers.engine.rows import (
+    DIALECTS,
+    Dialect,
+    Reader,
+    Standing,
+    commented,
+    header_problems,
+    message_problems,
+    training,
+)
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, hl7
 from drivers.wire.fields import place
@@ -56,7 +65,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         raise DecodeError(str(wrong)) from wrong
     use = readers.get(marks)
     if use is None:
-        use = readers.setdefault(marks, reader(form, marks))
+        use = reader(form, marks)
+        if len(readers) < DIALECTS:
+            readers[marks] = use
     met = _walk(segments, marks, use)
     observations = tuple(met.rows)
     header = Segment(segments[0], marks)

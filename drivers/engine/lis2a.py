@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import Dialect, Reader, Standing, commented, header_problems, message_problems, training
+from drivers.engine.rows import (
+    DIALECTS,
+    Dialect,
+    Reader,
+    Standing,
+    commented,
+    header_problems,
+    message_problems,
+    training,
+)
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, lis2a
 from drivers.wire.fields import part, place
@@ -45,7 +54,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         records.pop()
     use = readers.get(marks[0])
     if use is None:
-        use = readers.setdefault(marks[0], reader(form, marks[0]))
+        use = reader(form, marks[0])
+        if len(readers) < DIALECTS:
+            readers[marks[0]] = use
     met = _walk(records, marks, use)
     observations = tuple(met.rows)
     sender, mode, sent_at = (_sent(records[0], number) for number in (5, 12, 14))

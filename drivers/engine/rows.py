@@ -105,6 +105,9 @@ def getter(where: Place, dialect: Dialect) -> Get:
     return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
 
 
+DIALECTS = 16  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
+
+
 class Reader:
     """A form compiled for one dialect. Reads rows, sample ids, marks; holds no message."""
 
@@ -288,9 +291,7 @@ def _unlisted(form: Form, dialect: Dialect) -> Callable[..., Kind]:
         return lambda *_row: Kind.MEASUREMENT
     decide, typed = form.unlisted, not dialect.first
 
-    def kind_of(
-        fields: Fields, code: str | None, name: str | None, value: str | None, flags: tuple[str, ...]
-    ) -> Kind:
+    def kind_of(fields: Fields, code: str | None, name: str | None, value: str | None, flags: tuple[str, ...]) -> Kind:
         type_ = fields[2] if typed and len(fields) > 2 else ""  # OBX-2
         return decide(_new(Said, (code or "", name or "", value or "", flags, type_)))
 

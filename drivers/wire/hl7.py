@@ -7,7 +7,6 @@ Source: HL7 v2.3.1 to v2.5.1, chapter 2 (2.6 delimiters, 2.7 escapes, 2.9 acknow
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -97,7 +96,7 @@ def text(body: bytes, charset: str | None = None) -> str:
     """
     named = charset or _declared(body)
     try:
-        return codecs.decode(body, named) if named != "utf-8" else body.decode()
+        return body.decode(named)
     except UnicodeDecodeError:
         return body.decode("latin-1")
     except (LookupError, ValueError, TypeError) as wrong:

@@ -62,7 +62,6 @@ __all__ = [
 
 _ETX, _ETB = b"\x03", b"\x17"
 _SIGNAL = re.compile(b"[\x02\x04\x05]")  # STX, EOT, ENQ
-_TRAILING_CONTROL = re.compile(b"[\x04\x05]+$")
 _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damaged byte makes these
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
@@ -193,8 +192,8 @@ class Receiver:
         if timer.name == "frame":
             return [*self._junk(len(self._buffer)), self._ended(Ended.TIMEOUT, Signal.TIMEOUT)]
         events: list[Event] = []
-        if timer.name == "quiet" and (run := _TRAILING_CONTROL.search(self._buffer)):
-            events = [*self._junk(run.start())]
+        if timer.name == "quiet":
+            events = [*self._junk(len(self._buffer.rstrip(b"\x04\x05")))]
         self._sure = True
         events += self.receive(b"")
         self._sure = False

@@ -77,7 +77,7 @@ class Assembler:
     def _line(self, line: bytes) -> list[Assembled]:
         if line[-1] not in b"\r\n":
             self._open = line
-            return []
+            return self._cut(complete=False) if self._size + len(line) > self._limit else []
         named = not line[1:2].isalnum()  # a delimiter follows the record's letter
         begins = named and line[:1] in b"Hh" and len(line) > 2
         found = self._cut(complete=False) if begins or self._size > self._limit else []

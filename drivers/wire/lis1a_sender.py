@@ -161,11 +161,18 @@ class Sender:
         return step.write
 
     def receive(self, data: bytes) -> list[SenderEvent]:
-        """What to do about the bytes that came back; one reply is one byte (6.3.4)."""
-        events: list[SenderEvent] = []
-        for byte in data:
-            events += self._signal(_SIGNALS.get(byte, Signal.OTHER))
-        return events
+        """What to do about the bytes that came back; one reply is one byte (6.3.4).
+
+        The bytes behind a reply were there before we write the next frame, so they are no reply to it: they are
+        passed over, or handed on with `Yielded`.
+        """
+        for at, byte in enumerate(data, 1):
+            events = self._signal(_SIGNALS.get(byte, Signal.OTHER))
+            if events and isinstance(events[-1], Yielded):
+                return [Yielded(events[-1].raw + data[at:])]
+            if events:
+                return events
+        return []
 
     def expire(self) -> list[SenderEvent]:
         """The timer ran out."""

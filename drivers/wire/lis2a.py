@@ -7,7 +7,6 @@ Source: LIS02-A2 (ASTM E1394) section 5 for characters and delimiters, 6 to 14 f
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -79,7 +78,7 @@ def text(body: bytes, charset: str | None = None) -> str:
     A body that its configured charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
     """
     try:
-        return codecs.decode(body, charset) if charset else body.decode()
+        return body.decode(charset or "utf-8")
     except UnicodeDecodeError:
         return body.decode("latin-1")
     except (LookupError, ValueError, TypeError) as wrong:
@@ -196,7 +195,7 @@ def _sequences(escape: str) -> re.Pattern[str]:
 
 
 def encode(value: str, marks: Delimiters = STANDARD) -> str:
-    """Text made safe to stand in a component: delimiters and control characters become escape sequences.
+    """Text made safe to stand in a component: delimiters and what 5.1 forbids become escape sequences.
 
     WireError when the dialect has no escape delimiter and the text needs one: nothing is sent that reads otherwise.
     """
@@ -209,7 +208,7 @@ def encode(value: str, marks: Delimiters = STANDARD) -> str:
 @lru_cache(maxsize=16)
 def _table(marks: Delimiters) -> dict[int, str]:
     mark = marks.escape
-    table = {code: f"{mark}X{code:02X}{mark}" for code in (*range(32), 127)}
+    table = {code: f"{mark}X{code:02X}{mark}" for code in (*range(32), 127, 255)}
     named = {marks.field: "F", marks.repeat: "R", marks.component: "S", marks.escape: "E"}
     return table | {ord(character): f"{mark}{letter}{mark}" for character, letter in named.items() if character}
 

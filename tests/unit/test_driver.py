@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
@@ -200,6 +203,31 @@ def test_a_suspect_is_raised_by_its_flag_or_from_100_on() -> None:
     )  # fmt: skip
     assert [driver.raised(o) for o in said.observations] == [False, True, True, True, False, False, False]
     assert [o.kind.value for o in said.observations] == ["suspect"] * 5 + ["measurement", "image"]
+
+
+@pytest.mark.parametrize(("value", "raised"), [("²", False), ("٣٠٠", False), ("9" * 5000, True), ("0" * 5000, False)])
+def test_a_suspect_whose_number_is_none_or_endless_breaks_nothing(value: str, raised: bool) -> None:
+    said = xn(f"R|1|^^^^Left_Shift?|{value}")
+    assert load_driver("sysmex_xn").raised(said.observations[0]) is raised
+
+
+@pytest.mark.parametrize("driver", ["generic_astm", "generic_hl7"])
+def test_a_noisy_header_does_not_fill_the_memory_with_dialects(driver: str) -> None:
+    """Each set of delimiters compiles the form anew; what a broken line names is not kept for ever."""
+    form, marks = load_driver(driver), "!#$%&*+-/;<=>?@[]^_`{}~"
+    bodies = [f"H|{a}{b}\rP|1\r" if driver == "generic_astm" else f"MSH|{a}{b}\r" for a, b in permutations(marks, 2)]
+
+    def size(after: list[str]) -> int:
+        for body in after:
+            decode(form, body)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    warm = size(bodies[:60])
+    grown = size(bodies[60:]) - warm
+    tracemalloc.stop()
+    assert grown < 200_000
 
 
 @pytest.mark.parametrize(

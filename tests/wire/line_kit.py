@@ -1,15 +1,32 @@
-"""Tools for the tests of the line: one stream fed in pieces, and a sender and a receiver joined in one process."""
+"""Tools for the tests of the line: every stream is fed three ways; a sender and a receiver joined in one process.
+
+Turns bytes into what a receiver made of them. Law: `hear` feeds whole, byte by byte and in random pieces, and fails
+when these differ; time is a number that the test moves; random means the same in every run.
+`LABMITRA_EXAMPLES=20 pytest tests/wire` tries twenty times as many examples of each property.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import settings
 
 from drivers.wire import lis1a
 
+ENQ, ACK, NAK, EOT, STX = b"\x05", b"\x06", b"\x15", b"\x04", b"\x02"
 Said = tuple[object, ...]
+WAYS = ("whole", "bytes", "random")
+MORE = int(os.environ.get("LABMITRA_EXAMPLES", "1"))
+
+
+def examples(count: int) -> settings:
+    """A property's settings: so many examples, the same in every run; the knob multiplies them."""
+    return settings(max_examples=count * MORE, deadline=None, derandomize=True, database=None)
 
 
 def pieces(stream: bytes, how: str) -> list[bytes]:
@@ -19,11 +36,42 @@ def pieces(stream: bytes, how: str) -> list[bytes]:
     if how == "bytes":
         return [stream[i : i + 1] for i in range(len(stream))]
     chance = random.Random(f"{how}{len(stream)}")
-    cuts = sorted(chance.randrange(len(stream) + 1) for _ in range(chance.randrange(12)))
+    cuts = sorted(chance.randrange(len(stream) + 1) for _ in range(chance.randrange(2, 12)))
     return [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
 
-WAYS = ("whole", "bytes", "random 1", "random 2", "random 3")
+def damaged(sent: bytes, at: int = -4) -> bytes:
+    """The frame with one byte changed; by default a character of the checksum."""
+    changed = bytearray(sent)
+    changed[at] = ord("0") if changed[at] != ord("0") else ord("1")
+    return bytes(changed)
+
+
+def arrived(number: int, text: bytes, last: bool = True, repeat: bool = False, problem: str | None = None) -> Said:
+    """A frame as `Heard.said` tells it."""
+    return ("frame", number, text, last, repeat, problem)
+
+
+class Clock:
+    """Time that the test moves. A timer counts from the last thing that happened; `wait` lets it run out."""
+
+    def __init__(self, end: Any) -> None:
+        self._end = end
+        self._spent = 0.0  # of the timer that runs
+
+    def wait(self, seconds: float) -> list[Any]:
+        """What `expire()` gave while so many seconds passed without a byte."""
+        gave = []
+        until = self._spent + seconds
+        while (timer := self._end.timer) is not None and timer.seconds <= round(until, 6):
+            until -= timer.seconds
+            gave.append(self._end.expire())
+        self._spent = until
+        return gave
+
+    def touched(self) -> None:
+        """A byte came or was written: the timer begins anew."""
+        self._spent = 0.0
 
 
 @dataclass
@@ -90,14 +138,22 @@ class Answering:
             self.heard.incomplete.append(body)
 
 
-def hear(stream: bytes, how: str = "whole", free_numbering: bool = False, expire: int = 0) -> Heard:
-    """Feed a stream to a receiver, then let its timer run out `expire` times."""
+def hear_one_way(stream: bytes, how: str, free_numbering: bool = False, expire: int = 0) -> Heard:
+    """Feed a stream to a receiver in one way, then let its timer run out `expire` times."""
     answering = Answering(free_numbering)
     for piece in pieces(stream, how):
         answering.receive(piece)
     for _ in range(expire):
         answering.expire()
     return answering.heard
+
+
+def hear(stream: bytes, free_numbering: bool = False, expire: int = 0) -> Heard:
+    """What a receiver makes of a stream: fed whole, byte by byte and in random pieces, with one result."""
+    whole, *others = (hear_one_way(stream, how, free_numbering, expire) for how in WAYS)
+    for how, other in zip(WAYS[1:], others, strict=True):
+        assert other == whole, f"fed in {how}, the stream gives something else"
+    return whole
 
 
 Line = Callable[[str, bytes], bytes]

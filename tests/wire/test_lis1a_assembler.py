@@ -32,7 +32,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_frames_that_end_with_etx(case: str) -> None:
+def test_ll_21_6_3_1_1_receiver_a_message_ends_with_its_l_record(case: str) -> None:
     texts, made, rest = CASES[case]
     assembler = Assembler()
     assert [each for text in texts for each in assembler.add(text, True)] == made
@@ -41,14 +41,14 @@ def test_frames_that_end_with_etx(case: str) -> None:
 
 
 @pytest.mark.parametrize("size", range(1, 25))
-def test_etb_anywhere(size: int) -> None:
+def test_ll_22_6_3_1_receiver_assembles_frames_cut_anywhere(size: int) -> None:
     text, assembler, made = A + B, Assembler(), []
     for at in range(0, len(text), size):
         made += assembler.add(text[at : at + size], at + size >= len(text))
     assert made == [Assembled(A), Assembled(B)]
 
 
-def test_every_add_can_be_undone() -> None:
+def test_ll_27_6_3_4_3_receiver_every_add_can_be_undone() -> None:
     """A frame that could not be stored comes again: the message is the same as if it had come once."""
     texts = [b"H|\\^&|||A", b"\rP|1\r", b"L|", b"1|N\r" + B, b"H|\\^&\rP|2\r"]
     assembler, made = Assembler(), []
@@ -60,6 +60,12 @@ def test_every_add_can_be_undone() -> None:
     assert assembler.rest() == b"H|\\^&\rP|2\r"
 
 
+def test_records_before_the_first_h_are_given_with_what_ends_them() -> None:
+    """A session that begins in the middle loses nothing; the driver says that it is no message."""
+    assembler = Assembler()
+    assert assembler.add(b"R|1|^^^HB|9\rL|1\r" + A, True) == [Assembled(b"R|1|^^^HB|9\rL|1\r"), Assembled(A)]
+
+
 def test_a_message_without_end_is_cut_and_shown_as_incomplete() -> None:
     assembler, made = Assembler(max_message=1000), []
     for _ in range(100):
@@ -67,3 +73,13 @@ def test_a_message_without_end_is_cut_and_shown_as_incomplete() -> None:
     assert made
     assert not any(each.complete for each in made)
     assert b"".join(each.body for each in made) + assembler.rest() == (b"C|" + b"x" * 97 + b"\r") * 100
+
+
+def test_a_record_without_end_is_cut_and_shown_as_incomplete() -> None:
+    """Frames that never bring a CR must not fill the memory either; no byte of them is lost."""
+    assembler, made = Assembler(max_message=1000), []
+    for frames in range(1, 101):
+        made += assembler.add(b"x" * 100, False)
+        assert sum(len(each.body) for each in made) >= 100 * frames - 1000
+    assert not any(each.complete for each in made)
+    assert b"".join(each.body for each in made) + assembler.rest() == b"x" * 10_000
