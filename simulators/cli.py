@@ -92,6 +92,27 @@ for _name in NAMES:
     app.command(_name, help=f"Pretend to be an analyzer that {_name} reads.")(_command(_name))
 
 
+@app.command("scenario")
+def scenario(
+    file: Annotated[Path, typer.Argument(help="A TOML file; simulators/scenarios/ has some, every key explained.")],
+    line: Annotated[
+        list[str] | None, typer.Option("--line", help="NAME=ADDRESS: another address for an analyzer of the file.")
+    ] = None,
+    log: Books = None,
+    fast: Annotated[bool, typer.Option("--fast", help="No pauses that only look real.")] = False,
+    retry: Retry = None,
+) -> None:
+    """Play a sequence: analyzers side by side, faults, pauses, pulled cables."""
+    from simulators.scenario import read, run
+
+    try:
+        lines = dict(text.split("=", 1) for text in line or ())
+        raise typer.Exit(run(read(file), stopping(), lines=lines, books=log, fast=fast, retry=retry, said=typer.echo))
+    except (ValueError, OSError) as error:
+        typer.echo(f"{file}: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
 @app.command("sms")
 def sms(
     listen: Annotated[str, typer.Option(help="HOST:PORT")] = "127.0.0.1:8095",

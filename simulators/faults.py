@@ -141,6 +141,16 @@ class Faults:
     stop: Event = field(default_factory=Event)
     _rigs: list[tuple[Fault, Rig]] = field(default_factory=list)
     _version: int = 0
+    _hung_up: int = 0
+
+    def hang_up(self) -> None:
+        """The line that stands now ends before the next word."""
+        self._hung_up += 1
+
+    @property
+    def hung_up(self) -> int:
+        """How often it was."""
+        return self._hung_up
 
     def set(self, picked: Sequence[Chosen]) -> None:
         """From now on these, with fresh dice."""
@@ -191,8 +201,11 @@ class _Faulty:
     def __init__(self, line: Line, faults: Faults) -> None:
         self._line, self._faults = line, faults
         self._version, self._stack = faults.version, faults.stack(line)
+        self._hung_up = faults.hung_up
 
     def _top(self) -> Line:
+        if self._hung_up != self._faults.hung_up:
+            raise ConnectionError("hung up by the scenario")
         if self._version != self._faults.version:
             self._version, self._stack = self._faults.version, self._faults.stack(self._line)
         return self._stack
@@ -204,7 +217,7 @@ class _Faulty:
         self._top().write(data)
 
     def close(self) -> None:
-        self._top().close()
+        self._stack.close()
 
 
 class _Units(Layer):
