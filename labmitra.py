@@ -102,6 +102,36 @@ def demo(
 
 
 @app.command()
+def conform(
+    driver: Annotated[str, typer.Option("--driver", help="What the peer is taken for: its language, its messages.")],
+    to: Annotated[
+        str | None, typer.Option(help="tcp://HOST:PORT or serial:PATH of a host; we play the analyzer.")
+    ] = None,
+    listen: Annotated[str | None, typer.Option(help="tcp://HOST:PORT: an analyzer connects; we are the host.")] = None,
+    clause: Annotated[list[str] | None, typer.Option(help="Only these: LL-24, ML, H7-02; repeatable.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows to this file too.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the cases that must wait 10 s or more.")] = False,
+    jobs: Annotated[int, typer.Option(help="Cases side by side, where the peer takes several connections.")] = 8,
+    wait: Annotated[float, typer.Option(help="Seconds for an analyzer to begin a session.")] = 120.0,
+    config: Config = HERE,
+) -> None:
+    """Try a receiver or a sender clause by clause: our own middleware, or with --to or --listen anybody's."""
+    from contextlib import nullcontext
+
+    from server.own_line import own_line
+    from simulators.conform import cli
+
+    ours = to is None and listen is None
+    try:
+        with own_line(config, driver) if ours else nullcontext(to) as address:
+            wanted = cli.Wanted(driver, address, listen, cli.clauses(clause), json_file, quick, jobs, wait)
+            code = cli.run(wanted, typer.echo, cli.progress)
+    except (KeyError, ValueError, OSError, RuntimeError) as error:
+        raise _fail(str(error.args[0] if isinstance(error, KeyError) else error)) from error
+    raise typer.Exit(code)
+
+
+@app.command()
 def middleware(config: Config = HERE) -> None:
     """Hold the lines to the analyzers: read, journal, acknowledge, decode, match, verify."""
     from middleware.service import serve

@@ -29,6 +29,27 @@ Books = Annotated[
     Path | None, typer.Option("--log", help="A line for each acknowledged message; those in it are not sent again.")
 ]
 Retry = Annotated[float | None, typer.Option(help="Seconds before a message that was not accepted is repeated.")]
+Wrong = Annotated[
+    list[str] | None,
+    typer.Option("--fault", help="KIND[:option=value,...], repeatable; see `labmitra simulate --list-faults`."),
+]
+
+
+def _list_faults(wanted: bool) -> None:
+    if wanted:
+        from simulators.faults import KINDS
+
+        typer.echo("\n".join(fault.text for fault in KINDS.values()))
+        raise typer.Exit
+
+
+@app.callback()
+def simulate(
+    list_faults: Annotated[
+        bool, typer.Option("--list-faults", is_eager=True, callback=_list_faults, help="What --fault can be.")
+    ] = False,
+) -> None:
+    """Pretend to be an analyzer, or the SMS gateway."""
 
 
 def _command(name: str) -> Callable[..., None]:
@@ -40,14 +61,15 @@ def _command(name: str) -> Callable[..., None]:
         log: Books = None,
         called: Annotated[str, typer.Option("--name", help="What the log calls it; as in analyzers.toml.")] = "",
         fast: Annotated[bool, typer.Option("--fast", help="No pauses that only look real.")] = False,
-        seed: Annotated[int, typer.Option(help="For made-up samples.")] = 1,
+        seed: Annotated[int, typer.Option(help="For made-up samples, and for when faults strike.")] = 1,
+        fault: Wrong = None,
         once: Annotated[bool, typer.Option("--once", help="Exit when the plan is played.")] = False,
         retry: Retry = None,
         check: Annotated[bool, typer.Option("--check", help="Send nothing; have the messages checked.")] = False,
     ) -> None:
         """Play the analyzer's day."""
         from simulators.play import nothing_more
-        from simulators.run import Days, check_plan, make_plan, play
+        from simulators.run import Days, check_plan, make_faults, make_plan, play
 
         try:
             days = Days(name, day, 0.0 if fast else pace, log) if day and day.is_dir() else None
@@ -56,8 +78,9 @@ def _command(name: str) -> Callable[..., None]:
             if check:
                 raise typer.Exit(check_plan(name, steps, typer.echo))
             stop = stopping()
+            faults = make_faults(name, fault or (), seed, stop)
             play(name, steps, to, listen, stop, pace=pace, fast=fast, retry=retry, once=once, books=log,
-                 called=called, more=more)  # fmt: skip
+                 called=called, more=more, faults=faults)  # fmt: skip
         except (ValueError, KeyError, OSError) as error:
             typer.echo(f"{name}: {error}", err=True)
             raise typer.Exit(2) from error
@@ -67,6 +90,27 @@ def _command(name: str) -> Callable[..., None]:
 
 for _name in NAMES:
     app.command(_name, help=f"Pretend to be an analyzer that {_name} reads.")(_command(_name))
+
+
+@app.command("scenario")
+def scenario(
+    file: Annotated[Path, typer.Argument(help="A TOML file; simulators/scenarios/ has some, every key explained.")],
+    line: Annotated[
+        list[str] | None, typer.Option("--line", help="NAME=ADDRESS: another address for an analyzer of the file.")
+    ] = None,
+    log: Books = None,
+    fast: Annotated[bool, typer.Option("--fast", help="No pauses that only look real.")] = False,
+    retry: Retry = None,
+) -> None:
+    """Play a sequence: analyzers side by side, faults, pauses, pulled cables."""
+    from simulators.scenario import read, run
+
+    try:
+        lines = dict(text.split("=", 1) for text in line or ())
+        raise typer.Exit(run(read(file), stopping(), lines=lines, books=log, fast=fast, retry=retry, said=typer.echo))
+    except (ValueError, OSError) as error:
+        typer.echo(f"{file}: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 @app.command("sms")

@@ -18,7 +18,8 @@ from threading import Event
 import hl7
 
 from drivers.wire import lis1a, mllp
-from simulators import mindray_bc
+from simulators import framing, mindray_bc
+from simulators.fault_rig import Spoilt
 from simulators.line import Opener, Stopped, Waiting
 from simulators.step import Analyzer, Step
 
@@ -71,8 +72,14 @@ def nothing_more() -> Sequence[Step]:
     return ()
 
 
+def as_it_is(step: Step) -> Step:
+    """For an analyzer without faults."""
+    return step
+
+
 class Player:
-    """Sends the steps that the log does not have yet. `more` is asked for further steps when all are sent."""
+    """Sends the steps that the log does not have yet. `more` is asked for further steps when all are sent; `said` is
+    asked how each attempt says its step."""
 
     def __init__(
         self,
@@ -83,9 +90,10 @@ class Player:
         manner: Manner,
         books: Books,
         more: Callable[[], Sequence[Step]] = nothing_more,
+        said: Callable[[Step], Step] = as_it_is,
     ) -> None:
         self._analyzer, self._opener, self._stop, self._manner, self._books = analyzer, opener, stop, manner, books
-        self._steps, self._more = list(steps), more
+        self._steps, self._more, self._said = list(steps), more, said
         self._line: Waiting | None = None
         self._send = send_astm if analyzer.speaks == "ASTM" else send_hl7
         self._down = False
@@ -121,10 +129,12 @@ class Player:
             line = self._connected()
             tries += 1
             try:
-                if self._send(line, step, self._manner):
+                if self._send(line, self._said(step), self._manner):
                     self._books.add(step, tries)
                     return
                 log.warning("%s: message %d not accepted, will be repeated", step.analyzer, step.seq)
+            except Spoilt as fault:
+                log.info("%s: message %d spoilt on purpose: %s", step.analyzer, step.seq, fault)
             except ConnectionError as error:
                 self._lost(error)
             self._pause(self._manner.retry)
@@ -171,6 +181,8 @@ class Player:
 def frames_of(step: Step) -> list[bytes]:
     """The frames of one ASTM message as this analyzer cuts it."""
     said = step.said
+    if said.frame > lis1a.MAX_FRAME - 7:
+        return [framing.frame(1, said.body)]  # a fault: over what any sender may say
     if said.frame == 0:
         return lis1a.frames(said.body, size=lis1a.MAX_FRAME - 7, one_record_a_frame=True)
     return lis1a.frames(said.body, size=said.frame)
@@ -178,9 +190,11 @@ def frames_of(step: Step) -> list[bytes]:
 
 def send_astm(line: Waiting, step: Step, manner: Manner) -> bool:
     """One session with one message; True when every frame was accepted."""
-    line.read(0)  # what was left on the line answers nothing of ours
+    left = line.read(0)  # what was left on the line answers nothing of ours, but an ENQ of the lab still stands
     sender = lis1a.Sender(frames_of(step), lis1a.Role.ANALYZER, manner.timers)
     line.line.write(sender.start())
+    if left.endswith(framing.ENQ):
+        sender.receive(framing.ENQ)  # contention is ours (6.2.7.1): we wait and ask again
     while True:
         timer = sender.timer
         if timer is None:

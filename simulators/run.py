@@ -13,6 +13,7 @@ from threading import Event
 
 from simulators import erba_xl, hl7_text
 from simulators.day import ANALYZERS, made_up_day, plan, read_day
+from simulators.faults import Faults, chosen
 from simulators.line import Opener, Paced, opener
 from simulators.play import Books, Manner, Player, frames_of, nothing_more
 from simulators.step import Step
@@ -69,19 +70,29 @@ def play(
     books: Path | None = None,
     called: str = "",
     more: Callable[[], Sequence[Step]] = nothing_more,
+    faults: Faults | None = None,
 ) -> None:
     """Play the steps over the line that `to` or `listen` names, until done (once) or stopped.
 
     ValueError when the address is none. `fast` leaves out what only looks real: the pace and most of the baud rate.
     `called` is the analyzer's name in the books (that of config/analyzers.toml), if not the simulator's own.
+    `faults` come between the analyzer's session and the wire.
     """
     pause = retry if retry is not None else FAST_RETRY if fast else 5.0
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
-    line = _as_wired(name, opener(to, listen), fast)
+    amiss = faults or Faults(stop=stop)
+    line = amiss.on(_as_wired(name, opener(to, listen), fast))
     try:
-        Player(ANALYZERS[name], steps, line, stop, manner, Books(books, called or name), more).run()
+        Player(ANALYZERS[name], steps, line, stop, manner, Books(books, called or name), more, amiss.said).run()
     finally:
         line.close()
+
+
+def make_faults(name: str, wanted: Sequence[str], seed: int, stop: Event) -> Faults:
+    """The faults a command line or a scenario names. KeyError for an unknown simulator, ValueError for a fault."""
+    faults = Faults(seed, stop)
+    faults.set([chosen(text, ANALYZERS[name].speaks) for text in wanted])
+    return faults
 
 
 def _as_wired(name: str, line: Opener, fast: bool) -> Opener:

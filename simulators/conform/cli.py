@@ -1,0 +1,85 @@
+"""`labmitra conform`: from a command line to rows, a table, JSON and an exit code.
+
+Law: 0 all passed, 1 something failed, 2 nobody could be reached or the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from simulators.conform.kit import Kit, Peer
+from simulators.conform.material import Material
+from simulators.conform.report import as_json, exit_code, table
+from simulators.line import Line, Listen, opener
+
+PATIENCE = 30.0  # seconds for a host to be there
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line says. `to`: a host that listens; `listen`: an analyzer connects to us."""
+
+    driver: str
+    to: str | None = None
+    listen: str | None = None
+    clauses: tuple[str, ...] = ()
+    json: Path | None = None
+    quick: bool = False
+    jobs: int = 8
+    wait: float = 120.0
+
+
+def run(wanted: Wanted, say: Callable[[str], None], tell: Callable[[str], None]) -> int:
+    """Try the peer; the exit code. `say` prints the table, `tell` the progress. KeyError, ValueError: what is wrong."""
+    material = Material(wanted.driver, wanted.to is not None, wanted.wait, tell)
+    _ = material.speaks  # an unknown driver is named before anything is opened
+    source = opener(wanted.to, wanted.listen)
+    single = not (wanted.to or "").startswith("tcp:")
+    kind = "tcp" if (wanted.to or wanted.listen or "").startswith("tcp:") else "serial"
+    patience = PATIENCE if wanted.to else wanted.wait
+    if isinstance(source, Listen):
+        tell(f"listening on port {source.port}: let the analyzer connect")
+    peer = Peer(lambda: _opened(source.open, patience), kind, single)
+    try:
+        rows = Kit(peer, material, wanted.jobs, wanted.quick, wanted.clauses, tell).run()
+    except ConnectionError as error:
+        tell(f"nobody could be reached at {wanted.to or wanted.listen} within {patience:.0f} s: {error}")
+        return 2
+    finally:
+        source.close()
+    say(table(rows))
+    if wanted.json:
+        about = {"driver": wanted.driver, "peer": wanted.to or wanted.listen or "", "at": _now()}
+        wanted.json.write_text(as_json(rows, **about) + "\n", encoding="utf-8")
+    return exit_code(rows)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _opened(open_line: Callable[[], Line], patience: float) -> Line:
+    """A line, tried for and again until the patience is over. ConnectionError."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return open_line()
+        except ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def progress(text: str) -> None:
+    """A line on stderr: the table alone is on stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def clauses(given: Sequence[str] | None) -> tuple[str, ...]:
+    """`--clause LL-24,ML --clause H7-02` as a tuple of beginnings."""
+    return tuple(part.strip() for text in given or () for part in text.split(",") if part.strip())

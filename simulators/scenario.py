@@ -1,0 +1,188 @@
+"""Plays a scenario: several analyzers, each on its own line, through stretches with faults, pauses and pulled cables.
+
+Turns a TOML file into players that run side by side. Law: the same file and seed say the same messages with the same
+faults; a mistake in the file is named, with the place, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from simulators.day import ANALYZERS, made_up_day, plan
+from simulators.faults import Chosen, Faults, chosen
+from simulators.line import Stopped
+from simulators.run import play
+from simulators.step import Step
+
+log = logging.getLogger("simulators")
+_ANALYZER = frozenset({"name", "simulates", "to", "listen", "pace", "seed", "play"})
+_PLAY = frozenset({"messages", "faults", "pause", "repeat", "hang_up"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of an analyzer's day: wait `pause` seconds, `hang_up` before it or not, then send so many messages."""
+
+    messages: int
+    faults: tuple[Chosen, ...]
+    pause: float
+    hang_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one analyzer plays, and where."""
+
+    name: str
+    simulates: str
+    to: str | None
+    listen: str | None
+    pace: float
+    seed: int
+    stretches: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario file, read."""
+
+    title: str
+    parts: tuple[Part, ...]
+
+
+def read(path: Path) -> Scenario:
+    """The scenario in a file. ValueError names what is wrong and where; OSError when it cannot be read."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    tables, seed = data.get("analyzer", []), data.get("seed", 1)
+    if not isinstance(tables, list) or not tables:
+        raise ValueError("there is no [[analyzer]] in it")
+    parts = tuple(_part(table, number, int(seed)) for number, table in enumerate(tables, 1))
+    if len({part.name for part in parts}) != len(parts):
+        raise ValueError("two analyzers have the same name")
+    return Scenario(str(data.get("title", path.stem)), parts)
+
+
+def _part(table: Mapping[str, Any], number: int, seed: int) -> Part:
+    where = f"analyzer {number}"
+    _only(table, _ANALYZER, where)
+    simulates = str(table.get("simulates", ""))
+    if simulates not in ANALYZERS:
+        raise ValueError(f"{where}: simulates = {simulates!r}; there are {', '.join(ANALYZERS)}")
+    stretches = [stretch for each in table.get("play", []) for stretch in _stretches(each, where, simulates)]
+    if not stretches:
+        raise ValueError(f"{where}: there is no [[analyzer.play]] below it")
+    name = str(table.get("name", simulates))
+    pace, own = float(table.get("pace", 0.0)), int(table.get("seed", seed * 100 + number))
+    return Part(name, simulates, table.get("to"), table.get("listen"), pace, own, tuple(stretches))
+
+
+def _stretches(table: Mapping[str, Any], where: str, simulates: str) -> Iterator[Stretch]:
+    _only(table, _PLAY, f"{where}, play")
+    speaks = ANALYZERS[simulates].speaks
+    try:
+        faults = tuple(chosen(text, speaks) for text in table.get("faults", []))
+    except ValueError as error:
+        raise ValueError(f"{where}, play: {error}") from error
+    pause, hang_up = float(table.get("pause", 0.0)), bool(table.get("hang_up", False))
+    for _ in range(int(table.get("repeat", 1))):
+        yield Stretch(int(table.get("messages", 0)), faults, pause, hang_up)
+
+
+def _only(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    if strange := sorted(set(table) - known):
+        raise ValueError(f"{where}: there is no key {strange[0]!r}; there are {', '.join(sorted(known))}")
+
+
+class Stretches:
+    """Gives a player the steps of one stretch after the other, and changes the faults in between."""
+
+    def __init__(self, part: Part, faults: Faults, now: datetime, fast: bool) -> None:
+        self._part, self._faults, self._fast = part, faults, fast
+        wanted = sum(stretch.messages for stretch in part.stretches)
+        self._steps = _enough(part, wanted, now)
+        self._left = list(part.stretches)
+        self._at = 0
+
+    def more(self) -> Sequence[Step]:
+        """The next stretch that sends anything; none when the scenario is over. Raises Stopped."""
+        while self._left:
+            stretch = self._left.pop(0)
+            self._faults.set(stretch.faults)
+            if stretch.hang_up:
+                self._faults.hang_up()
+            if self._faults.stop.wait(0.0 if self._fast else stretch.pause):
+                raise Stopped
+            if stretch.messages:
+                first, self._at = self._at, self._at + stretch.messages
+                return self._steps[first : self._at]
+        return ()
+
+
+def _enough(part: Part, wanted: int, now: datetime) -> list[Step]:
+    """So many steps of a made-up day, patients only; a longer scenario has a longer day."""
+    steps: list[Step] = []
+    count = 20
+    while len(steps) < wanted:
+        day = made_up_day(part.seed, now, part.pace, count)
+        steps = [step for step in plan(day, part.simulates) if step.type != "qc"]
+        count *= 2
+    return [replace(step, seq=number) for number, step in enumerate(steps, 1)]
+
+
+def run(
+    scenario: Scenario,
+    stop: Event,
+    *,
+    lines: Mapping[str, str] | None = None,
+    books: Path | None = None,
+    fast: bool = False,
+    retry: float | None = None,
+    said: Callable[[str], None] = log.info,
+) -> int:
+    """Play all parts side by side until each is through; 0, or 1 when one could not go on.
+
+    `lines` gives an analyzer (by its name in the file) another address; `books` is the log of what was acknowledged.
+    """
+    said(f"{scenario.title}: {', '.join(part.name for part in scenario.parts)}")
+    broken: list[str] = []
+
+    def one(part: Part) -> None:
+        try:
+            _play(part, stop, dict(lines or {}), books, fast, retry)
+            said(f"{part.name}: played" if not stop.is_set() else f"{part.name}: stopped")
+        except (ValueError, OSError) as error:
+            broken.append(part.name)
+            said(f"{part.name}: {error}")
+
+    threads = [threading.Thread(target=one, args=(part,), name=part.name) for part in scenario.parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.5)
+    return 1 if broken else 0
+
+
+def _play(
+    part: Part, stop: Event, lines: Mapping[str, str], books: Path | None, fast: bool, retry: float | None
+) -> None:
+    faults = Faults(part.seed, stop)
+    stretches = Stretches(part, faults, datetime.now(UTC), fast)
+    to, listen = part.to, part.listen
+    if part.name in lines:
+        to, listen = (lines[part.name], None) if to or not listen else (None, lines[part.name])
+    own = books.with_suffix(f".{part.name}{books.suffix}") if books else None
+    try:
+        steps = stretches.more()
+    except Stopped:
+        return
+    play(part.simulates, steps, to, listen, stop, pace=part.pace, fast=fast, retry=retry, once=True, books=own,
+         called=part.name, more=stretches.more, faults=faults)  # fmt: skip
