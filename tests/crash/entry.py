@@ -9,7 +9,6 @@ middleware/ knows of it. Nobody survives its starter: PR_SET_PDEATHSIG, prctl(2)
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import gc
 import json
@@ -53,13 +52,12 @@ class Fault:
         """Every connection to that database is watched from now on."""
         fault = self
 
-        def connect(database: Any, *args: Any, **options: Any) -> sqlite3.Connection:
+        def connect(database: Any, *args: Any, **options: Any) -> Any:
             if not str(database).partition("?")[0].endswith(fault.file) or "mode=ro" in str(database):
                 return _CONNECT(database, *args, **options)
-            opened: sqlite3.Connection = _CONNECT(database, *args, **{**options, "factory": _watched(fault)})
-            return opened
+            return _CONNECT(database, *args, **{**options, "factory": _watched(fault)})
 
-        sqlite3.connect = connect
+        sqlite3.connect = connect  # type: ignore[assignment]
 
 
 def _watched(fault: Fault) -> type[sqlite3.Connection]:
@@ -99,37 +97,43 @@ def _watched(fault: Fault) -> type[sqlite3.Connection]:
             return super().cursor(Telling)
 
     class Telling(sqlite3.Cursor):
-        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        def execute(self, sql: str, *values: Any) -> Any:
             self.connection.told(sql)  # type: ignore[attr-defined]
             return super().execute(sql, *values)
 
-        def executemany(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        def executemany(self, sql: str, *values: Any) -> Any:
             self.connection.told(sql)  # type: ignore[attr-defined]
             return super().executemany(sql, *values)
 
     return Watched
 
 
-def acknowledge_first() -> None:
-    """A mutant that acknowledges first and stores a little later, as many receivers do: for the proof that the harness
-    would see it."""
-    from middleware.journal import Journal
+def commit_late() -> None:
+    """A mutant whose journal says "committed" each time and commits each eighth time, so that what it acknowledged last
+    before a kill is gone: for the proof that the harness would see it."""
 
-    stores, going_on = Journal.append_async, set()
+    class Late(sqlite3.Connection):
+        begun = 0
 
-    async def later(*values: Any, **more: Any) -> None:
-        await asyncio.sleep(0.2)
-        await stores(*values, **more)
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql == _COMMIT:
+                return super().execute("SELECT 1")
+            if sql.startswith("BEGIN"):
+                self.begun += 1
+                if self.in_transaction and self.begun % 8:
+                    return super().execute("SELECT 1")
+                if self.in_transaction:
+                    super().execute(_COMMIT)
+            return super().execute(sql, *values)
 
-    async def append_async(*values: Any, **more: Any) -> None:
-        task = asyncio.get_running_loop().create_task(later(*values, **more))
-        going_on.add(task)
-        task.add_done_callback(going_on.discard)
+    def connect(database: Any, *args: Any, **options: Any) -> Any:
+        writes = "journal" in str(database) and "mode=ro" not in str(database)
+        return _CONNECT(database, *args, **{**options, **({"factory": Late} if writes else {})})
 
-    Journal.append_async = append_async  # type: ignore[method-assign]
+    sqlite3.connect = connect  # type: ignore[assignment]
 
 
-MUTANTS: dict[str, Callable[[], None]] = {"acknowledge_first": acknowledge_first}
+MUTANTS: dict[str, Callable[[], None]] = {"commit_late": commit_late}
 
 
 # ---- the process ------------------------------------------------------------------------------------------------

@@ -137,9 +137,9 @@ def test_a_value_that_nobody_sent_is_seen(doctored: Path) -> None:
     assert len(tally.strange) == 1 and len(tally.lost) == 1
 
 
-def test_a_middleware_that_acknowledges_first_is_found_out(tmp_path: Path) -> None:
+def test_a_middleware_that_commits_after_its_acknowledgement_is_found_out(tmp_path: Path) -> None:
     told: list[str] = []
-    with Run(tmp_path, told.append, fresh=False, mutant="acknowledge_first") as run:
+    with Run(tmp_path, told.append, fresh=False, mutant="commit_late") as run:
         run.state.rounds = 1  # begin with a kill by the clock
-        tally = run.rounds(8)
+        tally = run.rounds(9)
     assert tally.lost, told
