@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
 
-.PHONY: help install run demo-once test lint bench browser clean
+.PHONY: help install run demo-once test lint bench crash browser clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ test: $(TEST_STAMP) browser lint  ## everything: lint, unit, wire, pages, browse
 
 bench: $(TEST_STAMP)  ## measure, print the table, write bench/results.md
 	$(BIN)/python -m bench
+
+crash: $(TEST_STAMP)  ## kill -9 the middleware N=200 times, then count; goes on where it stopped (ARGS=--help)
+	$(BIN)/python -m tests.crash $(or $(N),200) $(ARGS)
 
 clean:  ## remove the virtual environment and the demo's data
 	rm -rf .venv var
