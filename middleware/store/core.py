@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -80,12 +81,14 @@ def audit_broken_at(conn: Connection) -> int | None:
 
 
 def touch(conn: Connection, *topics: str) -> None:
-    """Raise the change counter of each topic: pages that watch it refresh after this transaction commits."""
-    for topic in topics:
-        statement = insert_into(conn, Change).values(topic=topic, counter=1)
-        conn.execute(
-            statement.on_conflict_do_update(index_elements=["topic"], set_={"counter": table(Change).c.counter + 1})
-        )
+    """Raise the change counter of each topic: pages that watch it refresh after this transaction commits.
+
+    A topic named several times is raised so often.
+    """
+    statement = insert_into(conn, Change)
+    raised = {"counter": table(Change).c.counter + statement.excluded.counter}
+    statement = statement.on_conflict_do_update(index_elements=["topic"], set_=raised)
+    conn.execute(statement, [{"topic": topic, "counter": times} for topic, times in Counter(topics).items()])
 
 
 def changes(conn: Connection) -> dict[str, int]:
@@ -121,6 +124,8 @@ def fitted(row: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fit(text_: str, length: int | None) -> str:
+    if text_.isascii() and "\0" not in text_ and (length is None or len(text_) <= length):
+        return text_
     clean = text_.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
     return clean if length is None or len(clean) <= length else clean[: length - 1] + "…"
 
@@ -154,6 +159,25 @@ def put(conn: Connection, row: type[SQLModel], **values: Any) -> int:
     done = conn.execute(table(row).insert().values(**values))
     key = done.inserted_primary_key[0] if done.inserted_primary_key else 0
     return key if isinstance(key, int) else 0
+
+
+def next_ids(conn: Connection, row: type[SQLModel], count: int) -> list[int]:
+    """The next `count` integer ids of a table, to be given to `put_all`; the caller holds the writers' lock."""
+    rows = table(row)
+    if not count:
+        return []
+    if conn.dialect.name == "sqlite":
+        last = conn.execute(select(func.max(rows.c.id))).scalar() or 0
+        return list(range(last + 1, last + 1 + count))
+    sequence = func.pg_get_serial_sequence(rows.name, "id")
+    given = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
+    return list(conn.execute(given).scalars())
+
+
+def put_all(conn: Connection, row: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that have the same columns; an analyzer's words in them went through `fitted`."""
+    if rows:
+        conn.execute(table(row).insert(), rows)
 
 
 def change(conn: Connection, row: type[SQLModel], row_id: object, **values: Any) -> None:
