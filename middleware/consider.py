@@ -73,8 +73,9 @@ class Heard:
 
     def sample_ids(self) -> frozenset[str]:
         """The tubes it names, each by our number where it can be one, else as sent ("" when it names none)."""
-        said = {(o.sample_id or "").strip() for o in self.decoded.observations}
-        return frozenset(normalise(text) or text for text in said)
+        said = {o.sample_id for o in self.decoded.observations}
+        texts = {(text or "").strip() for text in said}
+        return frozenset(normalise(text) or text for text in texts)
 
 
 def consider(lab: Lab, conn: Connection, heard: Sequence[Heard]) -> list[Considered]:

@@ -24,7 +24,7 @@ from middleware.store.record import record_failure
 
 log = logging.getLogger("labmitra.pipeline")
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
-MOST, LONGEST = 64, 0.25  # messages in one transaction, and seconds it may take before the next one is smaller
+MOST, LONGEST = 100, 0.2  # messages in one transaction, and the seconds that it should not exceed
 
 
 class Worker:
@@ -97,10 +97,8 @@ class Worker:
 
     def _fit(self, count: int, seconds: float) -> None:
         """As many messages in one transaction as keep a person's write waiting for a moment only."""
-        if seconds > LONGEST:
-            self._size = max(1, count // 2)
-        elif count == self._size and seconds < LONGEST / 3:
-            self._size = min(MOST, self._size * 2)
+        fitting = int(count * LONGEST / max(seconds, 0.001))
+        self._size = max(1, min(fitting, 2 * self._size, MOST))
 
     def _one(self, message: Message) -> bool:
         try:

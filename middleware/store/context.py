@@ -28,7 +28,7 @@ from middleware.model import (
     age_days,
 )
 from middleware.schema import Order, OrderTest, Patient, ResultRow, Sample
-from middleware.store.core import table
+from middleware.store.core import among, table
 
 # A 12-digit id comes again after ten years (one year digit): only tubes of this span are looked at.
 SAMPLE_LIFE = timedelta(days=370)
@@ -71,7 +71,7 @@ def _samples(conn: Connection, ids: set[str], now: datetime) -> list[Mapping[str
         )
         .join_from(s, o, s.c.order_id == o.c.id)
         .join(p, o.c.patient_id == p.c.id)
-        .where(s.c.sample_id.in_(ids), s.c.registered_at >= now - SAMPLE_LIFE)
+        .where(among(conn, s.c.sample_id, ids), s.c.registered_at >= now - SAMPLE_LIFE)
         .order_by(s.c.registered_at)
     )  # fmt: skip
     return [dict(row) for row in conn.execute(statement).mappings()]
@@ -85,14 +85,15 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
     results: dict[int, list[Row[Any]]] = defaultdict(list)
     for row in conn.execute(
         select(r.c.order_test_id, r.c.state, r.c.display, r.c.verbatim, r.c.analyzer)
-        .where(r.c.sample_pk.in_(sample_pks))
+        .where(among(conn, r.c.sample_pk, sample_pks))
         .order_by(r.c.id)
     ):
         results[row.order_test_id].append(row)
-    wanted = select(t.c.id, t.c.sample_pk, t.c.test, t.c.state).where(t.c.sample_pk.in_(sample_pks))
+    wanted = select(t.c.id, t.c.sample_pk, t.c.test, t.c.state).where(among(conn, t.c.sample_pk, sample_pks))
+    states = {state.value: state for state in TestState}
     for order_test_id, sample_pk, test, state in conn.execute(wanted.order_by(t.c.id)):
         had = results.get(order_test_id)
-        known = OrderedTest(order_test_id, test, TestState(state))
+        known = OrderedTest(order_test_id, test, states[state])
         found[sample_pk][test] = _with_results(known, had) if had else known
     return found
 
@@ -120,7 +121,7 @@ def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, 
     released = func.coalesce(r.c.state, "") == ResultState.RELEASED.value
     ranked = (
         select(r.c.patient_id, r.c.test, r.c.value, r.c.coded, r.c.unit, r.c.released_at, place.label("place"))
-        .where(r.c.patient_id.in_(patients), released, r.c.released_at >= now - PREVIOUS_SPAN)
+        .where(among(conn, r.c.patient_id, patients), released, r.c.released_at >= now - PREVIOUS_SPAN)
         .subquery()
     )
     for patient, test, value, coded, unit, at, _ in conn.execute(select(ranked).where(ranked.c.place == 1)):

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Table, any_, cast, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -105,6 +105,14 @@ def next_serial(conn: Connection, day: date, purpose: str) -> int:
         index_elements=["day", "purpose"], set_={"last": counter.c.last + 1}
     ).returning(counter.c.last)
     return int(conn.execute(taken).scalar_one())
+
+
+def among(conn: Connection, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """The condition that a column has one of these values: one parameter, however many, so that the statement is
+    compiled and planned once."""
+    if conn.dialect.name == "sqlite":
+        return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+    return column == any_(cast(list(values), postgresql.ARRAY(column.type)))
 
 
 @cache

@@ -26,7 +26,7 @@ from middleware.schema import (
     ResultRow,
     UnmatchedRow,
 )
-from middleware.store.core import fitted, insert_into, next_ids, put_all, table, touch
+from middleware.store.core import among, fitted, insert_into, next_ids, put_all, table, touch
 from middleware.store.result_rows import reason_rows, result_columns, twin_reason
 
 
@@ -65,7 +65,7 @@ class _Plan:
 def processed(conn: Connection, message_ids: Sequence[str]) -> set[str]:
     """Those of these messages that were already recorded (state processed)."""
     m = table(AnalyzerMessage)
-    return set(conn.execute(select(m.c.id).where(m.c.id.in_(message_ids), m.c.state == "processed")).scalars())
+    return set(conn.execute(select(m.c.id).where(among(conn, m.c.id, message_ids), m.c.state == "processed")).scalars())
 
 
 def record(conn: Connection, filings: Sequence[Filing], rule_set: str, now: datetime) -> list[tuple[int, ...]]:
@@ -140,8 +140,8 @@ def _known(conn: Connection, filings: Sequence[Filing]) -> dict[str, dict[str, s
     found: dict[str, dict[str, str | None]] = {}
     for name, row in (("result", ResultRow), ("unmatched", UnmatchedRow), ("control", ControlRow)):
         t = table(row)
-        pairs = conn.execute(select(t.c.identity, t.c.message_id).where(t.c.identity.in_(wanted))) if wanted else ()
-        found[name] = {row[0]: row[1] for row in pairs}
+        same = select(t.c.identity, t.c.message_id).where(among(conn, t.c.identity, wanted))
+        found[name] = {row[0]: row[1] for row in conn.execute(same)} if wanted else {}
     return found
 
 
@@ -359,7 +359,7 @@ def _put_messages(conn: Connection, filings: Sequence[Filing], plan: _Plan) -> N
 def _stored(conn: Connection, kind: Any, message_ids: Sequence[str], *where: Any) -> dict[str, int]:
     """How many rows of a table came of each message."""
     t = table(kind)
-    counted = select(t.c.message_id, func.count()).where(t.c.message_id.in_(message_ids), *where)
+    counted = select(t.c.message_id, func.count()).where(among(conn, t.c.message_id, message_ids), *where)
     return {row[0]: row[1] for row in conn.execute(counted.group_by(t.c.message_id))}
 
 
