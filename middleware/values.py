@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import NamedTuple
 
 from drivers.driver import TestCode
@@ -18,7 +19,6 @@ from middleware.model import CatalogueTest, Interval, Sex
 
 _NUMBER = re.compile(r"(<=|>=|<|>)?\s*([+-]?)(\d*)(?:([.,])(\d*))?", re.ASCII)
 _WHOLE, _FRACTION = 9, 18  # most digits: float noise such as 30.600000381469727 is read, noise on the line is not
-_PLACES = tuple(Decimal(1).scaleb(-decimals) for decimals in range(_FRACTION + 1))
 _NO_UNIT = re.compile(r"\{[^}]*\}|\[pH\]")
 
 
@@ -59,17 +59,22 @@ def factor(test: CatalogueTest, meaning: TestCode | None, unit: str | None) -> D
     return test.units.get(unit_key(sent))
 
 
+@cache
+def _place(decimals: int) -> Decimal:
+    return Decimal(1).scaleb(-decimals)
+
+
 def converted(found: Number, times: Decimal, decimals: int) -> Decimal:
     """The value in the catalogue's unit as it is printed: half up to the test's decimals.
 
     A bound (`<0.003`) stays as it was sent; when its unit is converted it is rounded outwards, so that it stays true.
     """
     if not found.comparator:
-        return (found.value * times).quantize(_PLACES[decimals], rounding=ROUND_HALF_UP)
+        return (found.value * times).quantize(_place(decimals), rounding=ROUND_HALF_UP)
     if times == 1:
         return found.value
     outwards = ROUND_CEILING if found.comparator.startswith("<") else ROUND_FLOOR
-    return (found.value * times).quantize(_PLACES[decimals], rounding=outwards)
+    return (found.value * times).quantize(_place(decimals), rounding=outwards)
 
 
 class Limits(NamedTuple):

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, any_, cast, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Table, any_, cast, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -185,7 +186,45 @@ def next_ids(conn: Connection, row: type[SQLModel], count: int) -> list[int]:
 def put_all(conn: Connection, row: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that have the same columns; an analyzer's words in them went through `fitted`."""
     if rows:
-        conn.execute(table(row).insert(), rows)
+        adding = _adding(row, conn.dialect, tuple(rows[0]))
+        conn.exec_driver_sql(adding.statement, [adding.bound(given) for given in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class _Adding:
+    """An INSERT compiled once, and how its columns are bound: what Core does, but not anew for each of many rows."""
+
+    statement: str
+    columns: tuple[tuple[str, Any], ...]  # name and default, in the statement's order
+    binders: tuple[tuple[int, Callable[[Any], Any]], ...]
+    positional: bool
+
+    def bound(self, row: Mapping[str, Any]) -> Any:
+        """The row as the driver takes it."""
+        values = [row.get(name, default) for name, default in self.columns]
+        for at, bind in self.binders:
+            values[at] = bind(values[at])
+        return tuple(values) if self.positional else {name: v for (name, _), v in zip(self.columns, values, strict=True)}
+
+
+@lru_cache(maxsize=100)
+def _adding(row: type[SQLModel], dialect: Dialect, given: tuple[str, ...]) -> _Adding:
+    columns = table(row).columns
+    compiled = table(row).insert().compile(dialect=dialect, column_keys=given)
+    names = tuple(compiled.positiontup or compiled.params)
+    binders = [columns[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    return _Adding(
+        str(compiled),
+        tuple((name, None if name in given else _default(columns[name])) for name in names),
+        tuple((at, bind) for at, bind in enumerate(binders) if bind is not None),
+        bool(compiled.positional),
+    )
+
+
+def _default(column: Column[Any]) -> Any:
+    """The value that SQLModel gives a column nobody named."""
+    default = column.default.arg if column.default is not None else None  # type: ignore[attr-defined]
+    return default(None) if callable(default) else default
 
 
 def change(conn: Connection, row: type[SQLModel], row_id: object, **values: Any) -> None:
