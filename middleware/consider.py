@@ -1,12 +1,14 @@
-"""Thinks about one message: reads its context once, matches, verifies. Writes nothing.
+"""Thinks about messages: reads their context once, matches, verifies. Writes nothing.
 
-Turns a Decoded into (Context, Matched, Verdicts). Shared by the pipeline (what an analyzer said) and by the actions
+Turns each Decoded into (Context, Matched, Verdicts). Shared by the pipeline (what an analyzer said) and by the actions
 that bring a value in by hand (typed, linked), so that every value passes the same rules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from sqlalchemy import Connection
 
@@ -17,7 +19,7 @@ from middleware.model import AnalyzerFacts, Context, Matched, SampleFacts, Verdi
 from middleware.rules import verify
 from middleware.sample_id import normalise
 from middleware.settings import AnalyzerSettings
-from middleware.store.context import context_for
+from middleware.store.context import samples_for
 
 TYPED = AnalyzerFacts(name="", driver="generic_astm", grade=Grade.FIELD.value, codes={})
 """Who "said" a typed value: no analyzer. The rules treat it like any other; it is marked typed on the report."""
@@ -40,7 +42,13 @@ class Considered:
 def driver_of(analyzer: AnalyzerSettings) -> Driver:
     """The analyzer's driver, with this site's charset. KeyError when there is no such driver."""
     driver = load_driver(analyzer.driver)
-    return replace(driver, charset=analyzer.charset) if analyzer.charset else driver
+    return _in_charset(driver, analyzer.charset) if analyzer.charset else driver
+
+
+@cache
+def _in_charset(driver: Driver, charset: str) -> Driver:
+    """One for each site's charset: a driver keeps what it learned of its form."""
+    return replace(driver, charset=charset)
 
 
 def facts_of(analyzer: AnalyzerSettings, driver: Driver) -> AnalyzerFacts:
@@ -55,11 +63,36 @@ def facts_of(analyzer: AnalyzerSettings, driver: Driver) -> AnalyzerFacts:
     )
 
 
-def consider(lab: Lab, conn: Connection, decoded: Decoded, facts: AnalyzerFacts, driver: Driver) -> Considered:
-    """Read once, then think: match every row, verify every result."""
-    said = {o.sample_id for o in decoded.observations if o.sample_id}
-    ids = {n for n in map(normalise, said) if n is not None}
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one message says, and who said it."""
+
+    decoded: Decoded
+    facts: AnalyzerFacts
+    driver: Driver
+
+    def sample_ids(self) -> frozenset[str]:
+        """The tubes it names, each by our number where it can be one, else as sent ("" when it names none)."""
+        said = {o.sample_id for o in self.decoded.observations}
+        texts = {(text or "").strip() for text in said}
+        return frozenset(normalise(text) or text for text in texts)
+
+
+def consider(lab: Lab, conn: Connection, heard: Sequence[Heard]) -> list[Considered]:
+    """Read once for all of them, then think about each: match every row, verify every result.
+
+    No two of them name the same tube: what one of them brings is not seen by the others.
+    """
+    ids = [{n for n in one.sample_ids() if normalise(n)} for one in heard]
     now = lab.now().astimezone(lab.settings.lab.timezone)
-    context = context_for(conn, ids, facts, lab.settings.catalogue, now)
-    matched = match(decoded, context, driver)
+    samples = samples_for(conn, set().union(*ids), now)
+    return [
+        _considered(lab, one, Context(one.facts, {n: samples[n] for n in mine if n in samples},
+                                      lab.settings.catalogue, now=now))
+        for one, mine in zip(heard, ids, strict=True)
+    ]  # fmt: skip
+
+
+def _considered(lab: Lab, heard: Heard, context: Context) -> Considered:
+    matched = match(heard.decoded, context, heard.driver)
     return Considered(context, matched, verify(matched.results, context, lab.settings.rules))

@@ -5,6 +5,7 @@ Turns Settings into a Lab. Law: the only place that makes an engine for the lab 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,13 +78,23 @@ def make_engine(url: str, make: bool = True) -> Engine:
     """
     if not url.startswith("sqlite"):
         wait = {"options": f"-c lock_timeout={_PATIENCE}s"}
-        return create_engine(_psycopg(url), pool_pre_ping=True, hide_parameters=True, connect_args=wait)
+        return create_engine(
+            _psycopg(url), pool_pre_ping=True, hide_parameters=True, connect_args=wait, json_serializer=_json
+        )
     patient = {"timeout": _PATIENCE, "check_same_thread": False}
-    engine = create_engine(url, hide_parameters=True, connect_args=patient)
+    engine = create_engine(url, hide_parameters=True, connect_args=patient, json_serializer=_json)
     event.listen(engine, "connect", _sqlite_pragmas)
     if engine.url.database and engine.url.database != ":memory:":
         _watch_file(engine, Path(engine.url.database).absolute(), make)
     return engine
+
+
+_encode = json.JSONEncoder().encode
+
+
+def _json(value: Any) -> str:
+    """As json.dumps: most of our JSON columns are empty lists, by the million."""
+    return "[]" if value == [] else _encode(value)
 
 
 def _watch_file(engine: Engine, path: Path, make: bool) -> None:

@@ -12,6 +12,8 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from drivers.driver import Decoded, Driver, Kind, MessageType, Observation, TestCode
 from middleware import sample_id
@@ -53,6 +55,7 @@ def match(decoded: Decoded, context: Context, driver: Driver) -> Matched:
     found = Sorted()
     suspects = _suspects(rows, driver)
     reportable = driver.reportable(rows)
+    tubes = _Tubes(context, driver)
     for row, identity, report in zip(rows, _identities(rows, context.analyzer.name), reportable, strict=True):
         if row.kind is not Kind.MEASUREMENT:
             continue
@@ -61,7 +64,7 @@ def match(decoded: Decoded, context: Context, driver: Driver) -> Matched:
         elif identity in context.known_identities:
             found.duplicates += 1
         else:
-            _file(found, row, identity, decoded.type, suspects, context, driver)
+            _file(found, row, identity, decoded.type, suspects, tubes)
     kinds = Counter(row.kind for row in rows)
     return Matched(
         results=tuple(found.results), unmatched=tuple(found.unmatched), controls=tuple(found.controls),
@@ -76,17 +79,17 @@ def _file(
     identity: str,
     type: MessageType,
     suspects: Sequence[Suspect],
-    context: Context,
-    driver: Driver,
+    tubes: _Tubes,
 ) -> None:
     """Put one reportable measurement where it belongs."""
-    meaning = Meaning.of(row, context, driver)
+    context = tubes.context
+    meaning = Meaning.of(row, context, tubes.driver)
     if meaning.not_here:
         found.not_reportable += 1
     elif type is MessageType.QC:
         found.controls.append(_control(row, identity, meaning, context))
     else:
-        filed = _placed(row, identity, type, suspects, meaning, context, driver)
+        filed = _placed(row, identity, type, suspects, meaning, tubes)
         if isinstance(filed, Result):
             found.results.append(filed)
         else:
@@ -99,18 +102,18 @@ def _placed(
     type: MessageType,
     suspects: Sequence[Suspect],
     meaning: Meaning,
-    context: Context,
-    driver: Driver,
+    tubes: _Tubes,
 ) -> Result | Unmatched:
     """A patient's row: the result of an ordered test, or nobody's."""
-    sample, why = _sample_of(row, type, context, driver)
+    context = tubes.context
+    sample, why = tubes.of(row.sample_id, type)
     if sample is None or why is not None:
         return _unmatched(row, identity, why, sample)
     ordered, why = _ordered(row, meaning, sample, context)
     if ordered is None:
         return _unmatched(row, identity, why, sample)
     test = context.catalogue[ordered.code]
-    doubts = tuple(s.reason for s in suspects if s.touches(row))
+    doubts = tuple([s.reason for s in suspects if s.touches(row)])
     return _result(row, identity, sample, ordered, test, meaning.code_for(test), doubts)
 
 
@@ -118,30 +121,43 @@ def _placed(
 
 
 def _identities(rows: Sequence[Observation], analyzer: str) -> list[str]:
-    """One hash for "this very observation": the same message twice gives the same, equal rows are counted apart."""
+    """One hash for "this very observation": the same message twice gives the same, equal rows are counted apart.
+
+    SHA-256 of the JSON list of analyzer, tube, code, aspect, time, raw value, unit and status, then `#` and a count:
+    databases hold these hashes, so the text must never change by a byte.
+    """
     seen: Counter[str] = Counter()
+    tubes: dict[str | None, str] = {}
     hashes = []
     for row in rows:
-        sent = (row.sample_id or "").strip()
-        said = [analyzer, sample_id.normalise(sent) or sent, row.code, row.aspect, row.observed_at, row.raw, row.unit,
-                row.status]  # fmt: skip
-        text = json.dumps(said, ensure_ascii=False)
+        head = tubes.get(row.sample_id)
+        if head is None:
+            sent = (row.sample_id or "").strip()
+            head = tubes[row.sample_id] = f"[{_json(analyzer)}, {_json(sample_id.normalise(sent) or sent)}"
+        text = (
+            f"{head}, {_json(row.code)}, {_json(row.aspect)}, {_json(row.observed_at)}, {_json(row.raw)}, "
+            f"{_json(row.unit)}, {_json(row.status)}]"
+        )
         seen[text] += 1
         hashes.append(hashlib.sha256(f"{text}#{seen[text]}".encode()).hexdigest())
     return hashes
 
 
+def _json(text: str | None) -> str:
+    """As `json.dumps(text, ensure_ascii=False)` writes it."""
+    return "null" if text is None else json.encoder.encode_basestring(text)
+
+
 # ---- what the code means ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What a code can stand for here: catalogue codes (several when the order must say which), or why it is none."""
 
     tests: tuple[str, ...] = ()
     why: Reason | None = None
     not_here: bool = False  # known, and not reported from this analyzer
-    driver_codes: Mapping[str, TestCode] = field(default_factory=dict)
+    driver_codes: Mapping[str, TestCode] = MappingProxyType({})
     code: str = ""
 
     @classmethod
@@ -160,10 +176,10 @@ class Meaning:
         if not tests:
             sentence = "unknown_code" if code else "no_code"
             return cls(why=reason("unknown_code", sentence, code=code, analyzer=facts.name))
-        strange = [t for t in tests if t not in context.catalogue]
-        if strange:
-            return cls(why=reason("unknown_code", "no_such_test", code=code, analyzer=facts.name, test=strange[0]))
-        here = tuple(t for t in tests if not facts.tests or t in facts.tests)
+        for test in tests:
+            if test not in context.catalogue:
+                return cls(why=reason("unknown_code", "no_such_test", code=code, analyzer=facts.name, test=test))
+        here = tuple([t for t in tests if t in facts.tests]) if facts.tests else tests
         return cls(tests=here, not_here=not here, driver_codes=driver.tests, code=code)
 
     def code_for(self, test: CatalogueTest) -> TestCode | None:
@@ -183,14 +199,27 @@ def _catalogue_codes(code: str, catalogue: Mapping[str, CatalogueTest]) -> tuple
 # ---- whose row it is --------------------------------------------------------------------------------------------
 
 
+class _Tubes:
+    """Whose a row is: looked up once for each tube that a message names."""
+
+    def __init__(self, context: Context, driver: Driver) -> None:
+        self.context, self.driver = context, driver
+        self._found: dict[str | None, tuple[SampleFacts | None, Reason | None]] = {}
+
+    def of(self, sample_id: str | None, type: MessageType) -> tuple[SampleFacts | None, Reason | None]:
+        """The registered sample of a row, and why the row may not be filed on it."""
+        if sample_id not in self._found:
+            self._found[sample_id] = _sample_of(sample_id, type, self.context, self.driver)
+        return self._found[sample_id]
+
+
 def _sample_of(
-    row: Observation, type: MessageType, context: Context, driver: Driver
+    said: str | None, type: MessageType, context: Context, driver: Driver
 ) -> tuple[SampleFacts | None, Reason | None]:
-    """The registered sample of a row, and why the row may not be filed on it."""
-    sent = (row.sample_id or "").strip()
+    sent = (said or "").strip()
     number = sample_id.normalise(sent)
     sample = context.samples.get(number or sent)
-    if driver.unread(row.sample_id) or not sent:
+    if driver.unread(said) or not sent:
         return None, reason("unread", "unread", sample_id=sent or "–")
     if sample is None:
         return None, _no_sample(sent, number)

@@ -1,22 +1,25 @@
 """process(message): read once, think, write once. The way of every message from the journal into the lab database.
 
-Law: idempotent by message id; nothing is dropped: a message that cannot be decoded is kept as failed with its reason.
+Turns messages into rows, many in one transaction where a queue waits. Law: idempotent by message id; nothing is dropped: a message that cannot be decoded is kept as failed with its reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from drivers.driver import Decoded, DecodeError, Driver, Message, WireError
 from middleware import store
 from middleware.actions import SYSTEM
 from middleware.actions.results import release_in
-from middleware.consider import consider, driver_of, facts_of
+from middleware.consider import Heard, consider, driver_of, facts_of
 from middleware.journal import JournalReader
 from middleware.lab import Lab
-from middleware.model import Actor, Refused, Right
+from middleware.model import Actor, AnalyzerFacts, Refused, Right
 from middleware.settings import AnalyzerSettings
-from middleware.store.record import is_processed, record, record_failure
+from middleware.store.record import Filing, processed, record, record_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +42,107 @@ def process(lab: Lab, message: Message, again: bool = False) -> Outcome:
     `again` (replay) thinks anew about a message already processed: rows that now find their sample leave the tray,
     nothing stored is altered. Raises only for a database that cannot be read or written: the caller tries again.
     """
-    analyzer = analyzer_of(lab, message.analyzer)
-    if analyzer is None:
-        return _failed(lab, message, f"analyzer {message.analyzer!r} is not in config/analyzers.toml")
-    driver = driver_of(analyzer)
-    try:
-        decoded = driver.decode(message)
-    except (DecodeError, WireError) as broken:
-        return _failed(lab, message, str(broken))
+    return process_all(lab, [message], again)[0]
+
+
+def process_all(lab: Lab, messages: Sequence[Message], again: bool = False) -> list[Outcome]:
+    """The same for several messages, in their order and in one transaction: all of it is stored or nothing.
+
+    What comes of it is what `process` makes of one after the other.
+    """
+    names = {message.analyzer for message in messages}
+    voices = {name: _voice(lab, name) for name in names}
+    readings = [_read(message, voices[message.analyzer]) for message in messages]
     with lab.write() as conn:
-        if not again and is_processed(conn, message.id):
-            return Outcome("already", decoded)
-        thought = consider(lab, conn, decoded, facts_of(analyzer, driver), driver)
-        green = record(conn, message, decoded, thought.matched, thought.verdicts, thought.samples,
-                       lab.settings.rules.version, lab.now())  # fmt: skip
-        if _may_release_by_itself(analyzer, driver) and green:
-            release_in(lab, conn, SYSTEM, green)
-    return Outcome("processed", decoded)
+        seen = processed(conn, [message.id for message in messages])
+        for group in _groups(readings):
+            _process_group(lab, conn, group, seen, again)
+    return [reading.outcome for reading in readings]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A message, what it says, and what becomes of it."""
+
+    message: Message
+    outcome: Outcome
+    heard: Heard | None = None
+    releases: bool = False  # results that no rule holds are released without a person
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """A configured analyzer, and how it is read."""
+
+    driver: Driver
+    facts: AnalyzerFacts
+    releases: bool
+
+
+def _voice(lab: Lab, name: str) -> _Voice | None:
+    analyzer = analyzer_of(lab, name)
+    if analyzer is None:
+        return None
+    driver = driver_of(analyzer)
+    return _Voice(driver, facts_of(analyzer, driver), _may_release_by_itself(analyzer, driver))
+
+
+def _read(message: Message, voice: _Voice | None) -> _Reading:
+    """Decode; a message that cannot be read comes back as failed, with the reason."""
+    if voice is None:
+        error = f"analyzer {message.analyzer!r} is not in config/analyzers.toml"
+        return _Reading(message, Outcome("failed", error=error))
+    try:
+        decoded = voice.driver.decode(message)
+    except (DecodeError, WireError) as broken:
+        return _Reading(message, Outcome("failed", error=str(broken)))
+    return _Reading(message, Outcome("processed", decoded), Heard(decoded, voice.facts, voice.driver), voice.releases)
+
+
+def _groups(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
+    """Neighbours that cannot see each other's results: no tube stands twice in a group, nor a message.
+
+    One that may release by itself stands alone, for a release shows in everything of its patient.
+    """
+    group: list[_Reading] = []
+    taken: set[str] = set()
+    for reading in readings:
+        names = {f"message {reading.message.id}", *(reading.heard.sample_ids() if reading.heard else ())}
+        if group and (not taken.isdisjoint(names) or reading.releases or group[-1].releases):
+            yield group
+            group, taken = [], set()
+        group.append(reading)
+        taken |= names
+    if group:
+        yield group
+
+
+def _process_group(lab: Lab, conn: Connection, group: Sequence[_Reading], seen: set[str], again: bool) -> None:
+    filed: list[_Reading] = []
+    for reading in group:
+        if reading.heard is None:
+            record_failure(conn, reading.message, reading.outcome.error, lab.now())
+        elif reading.message.id in seen and not again:
+            reading.outcome = Outcome("already", reading.outcome.decoded)
+        else:
+            filed.append(reading)
+    heard = [reading.heard for reading in filed if reading.heard is not None]
+    thoughts = consider(lab, conn, heard) if heard else []
+    filings = [
+        Filing(reading.message, one.decoded, thought.matched, thought.verdicts, thought.samples,
+               reading.message.id in seen)
+        for reading, one, thought in zip(filed, heard, thoughts, strict=True)
+    ]  # fmt: skip
+    green = record(conn, filings, lab.settings.rules.version, lab.now()) if filings else []
+    seen.update(reading.message.id for reading in filed)
+    for reading, result_ids in zip(filed, green, strict=True):
+        if reading.releases and result_ids:
+            release_in(lab, conn, SYSTEM, result_ids)
 
 
 def _may_release_by_itself(analyzer: AnalyzerSettings, driver: Driver) -> bool:
     """Only a driver proven in the field, on an analyzer for which a person switched it on (ISO 15189 7.4.1.5)."""
     return analyzer.auto_release and driver.grade.value == "field"
-
-
-def _failed(lab: Lab, message: Message, error: str) -> Outcome:
-    with lab.write() as conn:
-        record_failure(conn, message, error, lab.now())
-    return Outcome("failed", error=error)
 
 
 def replay(lab: Lab, actor: Actor, message_id: str) -> Outcome:

@@ -7,11 +7,11 @@ domain 2.2 (order, comparison of the displayed value, limits are inside) and 2.5
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from middleware.model import CatalogueTest, Context, Reason, Result, SampleFacts, SampleState, Sex, TestState, Verdict
 from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, reason
@@ -23,8 +23,7 @@ if TYPE_CHECKING:  # the shape alone: rules read no files
 HIGH_AND_LOW = frozenset({"H", "L", "HH", "LL"})
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """One result with all a rule may look at."""
 
     result: Result
@@ -42,8 +41,8 @@ class Subject:
 
     def setting(self, rule: str, key: str, default: Any) -> Any:
         """A number or word of rules.toml."""
-        table = self.settings.raw.get(rule, {})
-        return table.get(key, default) if isinstance(table, Mapping) else default
+        table = self.settings.raw.get(rule)
+        return table.get(key, default) if isinstance(table, dict | Mapping) else default
 
 
 Rule = Callable[[Subject], Iterator[Reason]]
@@ -52,24 +51,27 @@ Rule = Callable[[Subject], Iterator[Reason]]
 def verify(results: Sequence[Result], context: Context, settings: RuleSettings) -> tuple[Verdict, ...]:
     """A verdict for each result, in their order: what reading it gave, then what each enabled rule says."""
     samples = {sample.id: sample for sample in context.samples.values()}
-    subjects = (_subject(r, results, samples[r.sample_pk], context, settings) for r in results)
-    return tuple(_verdict(subject) for subject in subjects)
+    of_one_test: dict[int, list[Result]] = defaultdict(list)
+    for result in results:
+        of_one_test[result.order_test_id].append(result)
+    subjects = (_subject(r, of_one_test[r.order_test_id], samples[r.sample_pk], context, settings) for r in results)
+    enabled = [rule for name, rule in RULES.items() if name in settings.enabled]
+    return tuple(_verdict(subject, enabled) for subject in subjects)
 
 
 def _subject(
-    result: Result, results: Sequence[Result], sample: SampleFacts, context: Context, settings: RuleSettings
+    result: Result, of_one_test: Sequence[Result], sample: SampleFacts, context: Context, settings: RuleSettings
 ) -> Subject:
     test = context.catalogue[result.test]
     limits = None if test.coded else limits_for(test, sample.patient.sex, sample.patient.age_days)
-    twins = tuple(r for r in results if r.order_test_id == result.order_test_id and r.identity != result.identity)
+    twins = tuple([r for r in of_one_test if r.identity != result.identity]) if len(of_one_test) > 1 else ()
     return Subject(result, test, sample, limits, context, twins, settings)
 
 
-def _verdict(subject: Subject) -> Verdict:
+def _verdict(subject: Subject, enabled: Sequence[Rule]) -> Verdict:
     reasons = [note for note in subject.result.notes if note.rule not in RULES]
-    for name, rule in RULES.items():
-        if name in subject.settings.enabled:
-            reasons += rule(subject)
+    for rule in enabled:
+        reasons += rule(subject)
     return Verdict(subject.result.identity, tuple(reasons))
 
 
@@ -183,6 +185,8 @@ def analyzer_flags(subject: Subject) -> Iterator[Reason]:
     if result.comparator.startswith(">"):
         yield subject.say("analyzer_flags", "above_range")
     said = set(result.analyzer_flags)
+    if not said:
+        return
     quiet = set(subject.setting("analyzer_flags", "ignore", ("", "N", *HIGH_AND_LOW))) | (
         {"A"} if said & HIGH_AND_LOW else set()
     )

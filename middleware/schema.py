@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, Column, Date, DateTime, Dialect, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Column, Date, DateTime, Dialect, Index, MetaData, String, Text, UniqueConstraint, text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -219,12 +219,18 @@ class ResultRow(LabTable, table=True):
     """One result. `identity` says "this very observation": a message sent twice gives the same rows."""
 
     __tablename__ = "result"
-    __table_args__ = (Index("ix_result_order_test_state", "order_test_id", "state"),)
+    __table_args__ = (
+        Index("ix_result_order_test_state", "order_test_id", "state"),
+        Index(  # a patient's earlier values; a result enters it with its release
+            "ix_result_patient_released", "patient_id", "released_at",
+            sqlite_where=text("released_at IS NOT NULL"), postgresql_where=text("released_at IS NOT NULL"),
+        ),
+    )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)
     identity: str = Field(unique=True, max_length=64)
     message_id: str | None = Field(default=None, index=True, max_length=40)
     ordinal: int = 0
-    order_test_id: int = Field(foreign_key="order_test.id", index=True)
+    order_test_id: int = Field(foreign_key="order_test.id")
     sample_pk: int = Field(foreign_key="sample.id", index=True)
     patient_id: int = Field(foreign_key="patient.id")
     test: str = Field(max_length=12)

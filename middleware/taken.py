@@ -6,8 +6,8 @@ value is better than a guessed one; the verbatim text is always kept beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from drivers.driver import Observation, TestCode
 from middleware.model import CatalogueTest, Reason
@@ -17,8 +17,7 @@ from middleware.values import Limits, converted, factor, flag, number
 LONGEST = 400  # of the verbatim text that is kept with the result; the message keeps all of it
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What a row's value is for a test. No value and no coded answer: `notes` say why."""
 
     value: Decimal | None = None

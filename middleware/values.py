@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from functools import cache
+from typing import NamedTuple
 
 from drivers.driver import TestCode
 from middleware.catalogue import unit_key
@@ -21,8 +22,7 @@ _WHOLE, _FRACTION = 9, 18  # most digits: float noise such as 30.600000381469727
 _NO_UNIT = re.compile(r"\{[^}]*\}|\[pH\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A number as sent. `doubtful`: its comma may be a decimal point or a separator of thousands."""
 
     value: Decimal
@@ -49,12 +49,19 @@ def factor(test: CatalogueTest, meaning: TestCode | None, unit: str | None) -> D
     """What a value in this unit is multiplied with to be in the catalogue's unit; None when nobody said so."""
     sent = (unit or "").strip()
     listed = meaning.units if meaning else {}
-    target = listed.get(sent) or {unit_key(text): listed[text] for text in listed}.get(unit_key(sent))
+    target = listed.get(sent)
+    if target is None and listed:
+        target = {unit_key(text): listed[text] for text in listed}.get(unit_key(sent))
     if target is not None:
         return Decimal(target[1]) if target[0] == test.unit else None
     if not sent:
         return Decimal(1) if _NO_UNIT.fullmatch(test.unit) else None
     return test.units.get(unit_key(sent))
+
+
+@cache
+def _place(decimals: int) -> Decimal:
+    return Decimal(1).scaleb(-decimals)
 
 
 def converted(found: Number, times: Decimal, decimals: int) -> Decimal:
@@ -63,15 +70,14 @@ def converted(found: Number, times: Decimal, decimals: int) -> Decimal:
     A bound (`<0.003`) stays as it was sent; when its unit is converted it is rounded outwards, so that it stays true.
     """
     if not found.comparator:
-        return (found.value * times).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+        return (found.value * times).quantize(_place(decimals), rounding=ROUND_HALF_UP)
     if times == 1:
         return found.value
     outwards = ROUND_CEILING if found.comparator.startswith("<") else ROUND_FLOOR
-    return (found.value * times).quantize(Decimal(1).scaleb(-decimals), rounding=outwards)
+    return (found.value * times).quantize(_place(decimals), rounding=outwards)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The limits in force for one patient and test; None: no limit on that side."""
 
     ref_low: Decimal | None = None
@@ -94,6 +100,12 @@ def limits_for(test: CatalogueTest, sex: Sex, age_days: int) -> Limits | None:
     rows = [i for i in test.intervals if i.age_min <= age_days < i.age_max and i.sex in sexes]
     if not rows:
         return None
+    if len(rows) == 1:
+        (only,) = rows
+        return Limits(
+            only.ref_low, only.ref_high, only.crit_low, only.crit_high,
+            only.absurd_low, only.absurd_high, only.release_low, only.release_high,
+        )  # fmt: skip
     return Limits(
         ref_low=_all(rows, lambda i: i.ref_low, min),
         ref_high=_all(rows, lambda i: i.ref_high, max),

@@ -1,6 +1,6 @@
 """The pipeline's worker: takes what the journal holds unprocessed and brings it into the lab database, in order.
 
-Turns rows of the journal into calls of `pipeline.process`. Law: a lab database that is locked, full or gone stops
+Turns rows of the journal into calls of `pipeline.process_all`: one message alone, many when a queue waits. Law: a lab database that is locked, full or gone stops
 nothing but this worker, which tries again; a message that breaks the code is kept as failed and never blocks others.
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import traceback
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from drivers.driver import Message
 from middleware.journal import Journal, JournalError
 from middleware.lab import Lab
-from middleware.pipeline import process
+from middleware.pipeline import Outcome, process, process_all
 from middleware.store.record import record_failure
 
 log = logging.getLogger("labmitra.pipeline")
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
+MOST, LONGEST = 100, 0.2  # messages in one transaction, and the seconds that it should not exceed
 
 
 class Worker:
@@ -33,6 +36,7 @@ class Worker:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._down = False
+        self._size = 8
         self.last_result_at: dict[str, datetime] = {}
 
     def start(self) -> None:
@@ -65,16 +69,36 @@ class Worker:
     def _drain(self) -> bool:
         """Process everything there is; False when the database or the journal could not be used."""
         try:
-            while batch := self._journal.unprocessed():
-                for message in batch:
+            while waiting := self._journal.unprocessed():
+                while waiting:
                     if self._stop.is_set():
                         return True
-                    if not self._one(message):
+                    batch, waiting = waiting[: self._size], waiting[self._size :]
+                    if not (self._together(batch) or all(self._one(message) for message in batch)):
                         return False
         except JournalError as broken:  # it says so itself; what was not marked as done comes again and is known
             self._say_down(broken)
             return False
         return True
+
+    def _together(self, batch: Sequence[Message]) -> bool:
+        """All of a batch in one transaction; False when one of them must be tried alone."""
+        start = time.monotonic()
+        try:
+            outcomes = process_all(self._lab, batch)
+        except Exception:  # noqa: BLE001 - tried one by one, and each says what is wrong with it
+            return False
+        self._fit(len(batch), time.monotonic() - start)
+        for message, outcome in zip(batch, outcomes, strict=True):
+            self._heard(message, outcome)
+        self._say_up()
+        self._journal.mark_done(*(message.id for message in batch))
+        return True
+
+    def _fit(self, count: int, seconds: float) -> None:
+        """As many messages in one transaction as keep a person's write waiting for a moment only."""
+        fitting = int(count * LONGEST / max(seconds, 0.001))
+        self._size = max(1, min(fitting, 2 * self._size, MOST))
 
     def _one(self, message: Message) -> bool:
         try:
@@ -87,11 +111,14 @@ class Worker:
             if not self._keep_failure(message, bug):
                 return False
         else:
-            if outcome.state == "processed" and outcome.decoded is not None and outcome.decoded.observations:
-                self.last_result_at[message.analyzer] = self._lab.now()
+            self._heard(message, outcome)
         self._say_up()
         self._journal.mark_done(message.id)
         return True
+
+    def _heard(self, message: Message, outcome: Outcome) -> None:
+        if outcome.state == "processed" and outcome.decoded is not None and outcome.decoded.observations:
+            self.last_result_at[message.analyzer] = self._lab.now()
 
     def _keep_failure(self, message: Message, bug: Exception) -> bool:
         try:

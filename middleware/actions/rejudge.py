@@ -20,7 +20,7 @@ from middleware.model import Context, Reason, Result, ResultState, SampleFacts, 
 from middleware.rules import verify
 from middleware.schema import ReasonRow, ResultRow, Sample
 from middleware.store.context import context_for
-from middleware.store.record import put_reasons
+from middleware.store.result_rows import put_reasons
 from middleware.values import flag, limits_for
 
 OPEN = (ResultState.HELD.value, ResultState.AUTOVERIFIED.value)

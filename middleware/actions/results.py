@@ -17,11 +17,11 @@ from drivers.driver import Decoded, MessageType, Observation, load_driver
 from middleware import store
 from middleware.actions import SYSTEM
 from middleware.actions.issue import issue_when_complete
-from middleware.consider import TYPED, Considered, consider
+from middleware.consider import TYPED, Considered, Heard, consider
 from middleware.lab import Lab
 from middleware.model import RESULT_MOVES, Actor, Refused, ResultState, Right, TestState
 from middleware.schema import CriticalCall, OrderTest, ReasonRow, ResultRow, Sample, User
-from middleware.store.record import hold_twins, put_reasons, result_columns
+from middleware.store.result_rows import hold_twins, put_reasons, result_columns
 
 OPEN = (ResultState.HELD.value, ResultState.AUTOVERIFIED.value)
 CORRECTED = "The analyzer sent another result"
@@ -274,7 +274,8 @@ def _consider_typed(lab: Lab, conn: Connection, sample_id: str, code: str, value
     unit = lab.settings.catalogue[code].unit
     said = Observation(sample_id=sample_id, code=code, name=None, value=value, raw=value, unit=unit, ordinal=1)
     driver = load_driver("generic_astm")
-    thought = consider(lab, conn, Decoded(MessageType.RESULT, None, observations=(said,)), TYPED, driver)
+    heard = Heard(Decoded(MessageType.RESULT, None, observations=(said,)), TYPED, driver)
+    thought = consider(lab, conn, [heard])[0]
     if not thought.matched.results:
         why = thought.matched.unmatched[0].reason.text if thought.matched.unmatched else "the sample is not usable"
         raise Refused(f"The value cannot be taken: {why}")

@@ -13,13 +13,13 @@ from sqlalchemy import Connection
 
 from drivers.driver import Decoded, DecodeError, Kind, MessageType, Observation, WireError, load_driver
 from middleware import store
-from middleware.consider import Considered, consider, driver_of, facts_of
+from middleware.consider import Considered, Heard, consider, driver_of, facts_of
 from middleware.journal import JournalReader
 from middleware.lab import Lab
 from middleware.model import Actor, AnalyzerFacts, Reason, Refused, ResultState, Right, SampleState, Verdict
 from middleware.pipeline import decode_stored
 from middleware.schema import ResultRow, Sample, UnmatchedRow
-from middleware.store.record import hold_twins, put_reasons, result_columns
+from middleware.store.result_rows import hold_twins, put_reasons, result_columns
 
 
 def link(lab: Lab, actor: Actor, unmatched_id: int, sample_pk: int, test: str, reason: str) -> int:
@@ -94,7 +94,8 @@ def _consider(
     code = first.code or test
     rows = (first._replace(sample_id=sample_id, code=code), *(d._replace(sample_id=sample_id) for d in doubts))
     chosen = replace(facts, codes={**facts.codes, code: test}, tests=frozenset())
-    thought = consider(lab, conn, Decoded(MessageType.RESULT, None, observations=rows), chosen, driver)
+    heard = Heard(Decoded(MessageType.RESULT, None, observations=rows), chosen, driver)
+    thought = consider(lab, conn, [heard])[0]
     if not thought.matched.results:
         why = thought.matched.unmatched[0].reason.text if thought.matched.unmatched else "this row holds no result"
         raise Refused(f"It cannot be linked: {why}")

@@ -6,11 +6,12 @@ Turns sample ids into a Context: samples, their ordered tests, earlier results, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, func, select
 
 from middleware.model import (
     AnalyzerFacts,
@@ -27,7 +28,7 @@ from middleware.model import (
     age_days,
 )
 from middleware.schema import Order, OrderTest, Patient, ResultRow, Sample
-from middleware.store.core import table
+from middleware.store.core import among, table
 
 # A 12-digit id comes again after ten years (one year digit): only tubes of this span are looked at.
 SAMPLE_LIFE = timedelta(days=370)
@@ -46,13 +47,17 @@ def context_for(
 
     `now` is in the lab's own zone: ages are counted by its days.
     """
+    return Context(analyzer=analyzer, samples=samples_for(conn, sample_ids, now), catalogue=catalogue, now=now)
+
+
+def samples_for(conn: Connection, sample_ids: Iterable[str], now: datetime) -> dict[str, SampleFacts]:
+    """The registered samples among `sample_ids`, each with its ordered tests and its patient's earlier values."""
     rows = _samples(conn, set(sample_ids), now)
     tests = _ordered(conn, [row["id"] for row in rows])
     earlier = _previous(conn, {row["patient_id"] for row in rows}, now)
-    samples = {
+    return {
         row["sample_id"]: _facts(row, tests[row["id"]], earlier.get(row["patient_id"], {}), now.tzinfo) for row in rows
     }
-    return Context(analyzer=analyzer, samples=samples, catalogue=catalogue, now=now)
 
 
 def _samples(conn: Connection, ids: set[str], now: datetime) -> list[Mapping[str, Any]]:
@@ -66,7 +71,7 @@ def _samples(conn: Connection, ids: set[str], now: datetime) -> list[Mapping[str
         )
         .join_from(s, o, s.c.order_id == o.c.id)
         .join(p, o.c.patient_id == p.c.id)
-        .where(s.c.sample_id.in_(ids), s.c.registered_at >= now - SAMPLE_LIFE)
+        .where(among(conn, s.c.sample_id, ids), s.c.registered_at >= now - SAMPLE_LIFE)
         .order_by(s.c.registered_at)
     )  # fmt: skip
     return [dict(row) for row in conn.execute(statement).mappings()]
@@ -77,49 +82,50 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
     found: dict[int, dict[str, OrderedTest]] = defaultdict(dict)
     if not sample_pks:
         return found
-    results: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    live = (*OPEN, ResultState.RELEASED.value)
+    results: dict[int, list[Row[Any]]] = defaultdict(list)
     for row in conn.execute(
         select(r.c.order_test_id, r.c.state, r.c.display, r.c.verbatim, r.c.analyzer)
-        .where(r.c.sample_pk.in_(sample_pks), r.c.state.in_(live))
+        .where(among(conn, r.c.sample_pk, sample_pks))
         .order_by(r.c.id)
-    ).mappings():
-        results[row["order_test_id"]].append(dict(row))
-    for row in conn.execute(select(t).where(t.c.sample_pk.in_(sample_pks))).mappings():
-        found[row["sample_pk"]][row["test"]] = _ordered_test(dict(row), results[row["id"]])
+    ):
+        results[row.order_test_id].append(row)
+    wanted = select(t.c.id, t.c.sample_pk, t.c.test, t.c.state).where(among(conn, t.c.sample_pk, sample_pks))
+    states = {state.value: state for state in TestState}
+    for order_test_id, sample_pk, test, state in conn.execute(wanted.order_by(t.c.id)):
+        had = results.get(order_test_id)
+        known = OrderedTest(order_test_id, test, states[state])
+        found[sample_pk][test] = _with_results(known, had) if had else known
     return found
 
 
-def _ordered_test(row: Mapping[str, Any], results: list[Mapping[str, Any]]) -> OrderedTest:
-    waiting = [r for r in results if r["state"] in OPEN]
-    released = [r["display"] for r in results if r["state"] == ResultState.RELEASED.value]
-    return OrderedTest(
-        id=row["id"],
-        code=row["test"],
-        state=TestState(row["state"]),
+def _with_results(test: OrderedTest, results: Sequence[Row[Any]]) -> OrderedTest:
+    waiting = [r for r in results if r.state in OPEN]
+    released = [r.display for r in results if r.state == ResultState.RELEASED.value]
+    return replace(
+        test,
         has_open_result=bool(waiting),
-        open_values=tuple(f"{r['display'] or r['verbatim']} ({r['analyzer'] or 'typed'})" for r in waiting),
-        open_analyzers=tuple(r["analyzer"] for r in waiting),
+        open_values=tuple(f"{r.display or r.verbatim} ({r.analyzer or 'typed'})" for r in waiting),
+        open_analyzers=tuple(r.analyzer for r in waiting),
         released_value=released[-1] if released else None,
     )
 
 
 def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, dict[str, Previous]]:
+    """Each patient's last released value of each test."""
     r = table(ResultRow)
     found: dict[int, dict[str, Previous]] = defaultdict(dict)
     if not patients:
         return found
-    statement = (
-        select(r.c.patient_id, r.c.test, r.c.value, r.c.coded, r.c.unit, r.c.released_at)
-        .where(
-            r.c.patient_id.in_(patients),
-            r.c.state == ResultState.RELEASED.value,
-            r.c.released_at >= now - PREVIOUS_SPAN,
-        )
-        .order_by(r.c.released_at)
+    place = func.row_number().over(partition_by=(r.c.patient_id, r.c.test), order_by=(r.c.released_at.desc(), r.c.id.desc()))
+    # The state is wrapped: of a million released results a planner without statistics would read every one by it.
+    released = func.coalesce(r.c.state, "") == ResultState.RELEASED.value
+    ranked = (
+        select(r.c.patient_id, r.c.test, r.c.value, r.c.coded, r.c.unit, r.c.released_at, place.label("place"))
+        .where(among(conn, r.c.patient_id, patients), released, r.c.released_at >= now - PREVIOUS_SPAN)
+        .subquery()
     )
-    for row in conn.execute(statement).mappings():  # the latest wins
-        found[row["patient_id"]][row["test"]] = Previous(row["value"], row["coded"], row["unit"], row["released_at"])
+    for patient, test, value, coded, unit, at, _ in conn.execute(select(ranked).where(ranked.c.place == 1)):
+        found[patient][test] = Previous(value, coded, unit, at)
     return found
 
 

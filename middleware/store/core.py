@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Table, any_, cast, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -80,12 +82,14 @@ def audit_broken_at(conn: Connection) -> int | None:
 
 
 def touch(conn: Connection, *topics: str) -> None:
-    """Raise the change counter of each topic: pages that watch it refresh after this transaction commits."""
-    for topic in topics:
-        statement = insert_into(conn, Change).values(topic=topic, counter=1)
-        conn.execute(
-            statement.on_conflict_do_update(index_elements=["topic"], set_={"counter": table(Change).c.counter + 1})
-        )
+    """Raise the change counter of each topic: pages that watch it refresh after this transaction commits.
+
+    A topic named several times is raised so often.
+    """
+    statement = insert_into(conn, Change)
+    raised = {"counter": table(Change).c.counter + statement.excluded.counter}
+    statement = statement.on_conflict_do_update(index_elements=["topic"], set_=raised)
+    conn.execute(statement, [{"topic": topic, "counter": times} for topic, times in Counter(topics).items()])
 
 
 def changes(conn: Connection) -> dict[str, int]:
@@ -102,6 +106,14 @@ def next_serial(conn: Connection, day: date, purpose: str) -> int:
         index_elements=["day", "purpose"], set_={"last": counter.c.last + 1}
     ).returning(counter.c.last)
     return int(conn.execute(taken).scalar_one())
+
+
+def among(conn: Connection, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """The condition that a column has one of these values: one parameter, however many, so that the statement is
+    compiled and planned once."""
+    if conn.dialect.name == "sqlite":
+        return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+    return column == any_(cast(list(values), postgresql.ARRAY(column.type)))
 
 
 @cache
@@ -121,6 +133,8 @@ def fitted(row: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fit(text_: str, length: int | None) -> str:
+    if text_.isascii() and "\0" not in text_ and (length is None or len(text_) <= length):
+        return text_
     clean = text_.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
     return clean if length is None or len(clean) <= length else clean[: length - 1] + "…"
 
@@ -154,6 +168,63 @@ def put(conn: Connection, row: type[SQLModel], **values: Any) -> int:
     done = conn.execute(table(row).insert().values(**values))
     key = done.inserted_primary_key[0] if done.inserted_primary_key else 0
     return key if isinstance(key, int) else 0
+
+
+def next_ids(conn: Connection, row: type[SQLModel], count: int) -> list[int]:
+    """The next `count` integer ids of a table, to be given to `put_all`; the caller holds the writers' lock."""
+    rows = table(row)
+    if not count:
+        return []
+    if conn.dialect.name == "sqlite":
+        last = conn.execute(select(func.max(rows.c.id))).scalar() or 0
+        return list(range(last + 1, last + 1 + count))
+    sequence = func.pg_get_serial_sequence(rows.name, "id")
+    given = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
+    return list(conn.execute(given).scalars())
+
+
+def put_all(conn: Connection, row: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that have the same columns; an analyzer's words in them went through `fitted`."""
+    if rows:
+        adding = _adding(row, conn.dialect, tuple(rows[0]))
+        conn.exec_driver_sql(adding.statement, [adding.bound(given) for given in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class _Adding:
+    """An INSERT compiled once, and how its columns are bound: what Core does, but not anew for each of many rows."""
+
+    statement: str
+    columns: tuple[tuple[str, Any], ...]  # name and default, in the statement's order
+    binders: tuple[tuple[int, Callable[[Any], Any]], ...]
+    positional: bool
+
+    def bound(self, row: Mapping[str, Any]) -> Any:
+        """The row as the driver takes it."""
+        values = [row.get(name, default) for name, default in self.columns]
+        for at, bind in self.binders:
+            values[at] = bind(values[at])
+        return tuple(values) if self.positional else {name: v for (name, _), v in zip(self.columns, values, strict=True)}
+
+
+@lru_cache(maxsize=100)
+def _adding(row: type[SQLModel], dialect: Dialect, given: tuple[str, ...]) -> _Adding:
+    columns = table(row).columns
+    compiled = table(row).insert().compile(dialect=dialect, column_keys=given)
+    names = tuple(compiled.positiontup or compiled.params)
+    binders = [columns[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    return _Adding(
+        str(compiled),
+        tuple((name, None if name in given else _default(columns[name])) for name in names),
+        tuple((at, bind) for at, bind in enumerate(binders) if bind is not None),
+        bool(compiled.positional),
+    )
+
+
+def _default(column: Column[Any]) -> Any:
+    """The value that SQLModel gives a column nobody named."""
+    default = column.default.arg if column.default is not None else None  # type: ignore[attr-defined]
+    return default(None) if callable(default) else default
 
 
 def change(conn: Connection, row: type[SQLModel], row_id: object, **values: Any) -> None:

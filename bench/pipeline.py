@@ -1,0 +1,133 @@
+"""`python -m bench.pipeline`: how fast blood counts go from the journal into the lab database, empty and well filled.
+
+Turns a journal full of messages into figures: decode, match, verify and record by the real worker, with no results
+stored and with a million. Law: both laboratories take turns in one run, medians; what is stored is spread over a year
+of patients, samples and orders, most of it released, so that delta checks find earlier values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+
+from bench.stored import CBC, Archive, Visit
+from middleware import migrate, work
+from middleware.journal import Journal
+from middleware.lab import Lab, make_engine
+from middleware.settings import AnalyzerSettings, Settings, load
+from middleware.store.books_view import message_books
+
+ROOT = Path(__file__).parent.parent
+Row = tuple[str, str, str]
+ANALYZER = AnalyzerSettings("xn", "sysmex_xn", "Sysmex", "tcp-listen://127.0.0.1:0")
+
+
+def message(visit: Visit, random: Random) -> bytes:
+    """One blood count of 25 results as a Sysmex sends it; four patients of five are healthy."""
+    spread = 0.04 if random.random() < 0.8 else 0.4
+    at = "20261122101500"
+    lines = ["H|\\^&|||XN-550^00-24^1^^^^B1||||||||E1394-97", "P|1|||1|^A^B||19870626|M"]
+    lines.append(f"O|1||1^1^{visit.sample_id:>22}^B|")
+    for n, (code, _, unit, typical, decimals) in enumerate(CBC, 1):
+        value = typical * (1 + random.uniform(-spread, spread))
+        lines.append(f"R|{n}|^^^^{code}^1|{value:.{decimals}f}|{unit}||N||F||||{at}")
+    return ("\r".join([*lines, "L|1|N"]) + "\r").encode()
+
+
+@dataclass
+class Bench:
+    """One laboratory with its journal, and `stored` results in it."""
+
+    lab: Lab
+    archive: Archive
+    journal: Journal
+    random: Random = field(default_factory=lambda: Random(7))
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def round(self, count: int) -> None:
+        """Register `count` tubes, let the analyzer speak of each, and time the worker."""
+        for visit in self.archive.register(count):
+            self.journal.finish(ANALYZER.name, None, message(visit, self.random), False)
+        worker = work.Worker(self.lab, self.journal)
+        start, busy = time.perf_counter(), time.process_time()
+        if not worker._drain():
+            raise RuntimeError("the worker gave up")
+        self.rates.append(count / (time.perf_counter() - start))
+        self.cpu.append((time.process_time() - busy) / count * 1000)
+
+    def balanced(self) -> bool:
+        """Every measurement is in one place."""
+        with self.lab.read() as conn:
+            return all(books.balanced for books in message_books(conn))
+
+    def close(self) -> None:
+        """Let go of both files."""
+        self.journal.close()
+        self.lab.engine.dispose()
+
+
+def open_bench(folder: Path, stored: int, url: str = "") -> Bench:
+    """A laboratory under `folder` with about `stored` results of the last year."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings: Settings = load(ROOT / "config", {"LABMITRA_STORE__VAR": str(folder)})
+    url = url or f"sqlite:///{folder / 'lab.sqlite3'}"
+    settings = replace(settings, database_url=url, journal=folder / "journal.sqlite3", analyzers=(ANALYZER,))
+    migrate.upgrade(url)
+    archive = Archive(url, settings)
+    archive.fill(stored)
+    return Bench(Lab(make_engine(url), settings), archive, Journal.open(settings.journal))
+
+
+def rates(benches: Sequence[Bench], rounds: int, count: int) -> None:
+    """Take turns."""
+    for bench in benches:
+        bench.round(min(count, 50))  # warm: statements compiled, files in the cache
+        bench.rates.clear()
+        bench.cpu.clear()
+    for _ in range(rounds):
+        for bench in benches:
+            bench.round(count)
+
+
+def rows(stored: int = 1_000_000, rounds: int = 5, count: int = 400, say: Callable[[str], None] = print) -> list[Row]:
+    """The pipeline's rate without and with `stored` results, and their ratio."""
+    with tempfile.TemporaryDirectory(prefix="labmitra-bench-pipeline-") as name:
+        folder, start = Path(name), time.perf_counter()
+        empty, full = open_bench(folder / "empty", 0), open_bench(folder / "full", stored)
+        say(f"{stored} results stored in {time.perf_counter() - start:.0f} s")
+        try:
+            rates((empty, full), rounds, count)
+            if not (empty.balanced() and full.balanced()):
+                raise RuntimeError("the books do not balance")
+        finally:
+            empty.close()
+            full.close()
+    few, many = statistics.median(empty.rates), statistics.median(full.rates)
+    cpu = [statistics.median(b.cpu) for b in (empty, full)]
+    return [
+        ("pipeline, nothing stored", f"{few:.0f} CBC/s", f"journal to record, 25 results each; {cpu[0]:.2f} ms CPU"),
+        (f"pipeline, {stored} results stored", f"{many:.0f} CBC/s", f"{cpu[1]:.2f} ms CPU; to reach 400"),
+        ("  of the rate with nothing stored", f"{many / few:.2f}", "to reach 0.8"),
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=main.__doc__)
+    options.add_argument("--stored", type=int, default=1_000_000, help="results in the database before")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--count", type=int, default=400, help="messages of one round")
+    given = options.parse_args()
+    for what, figure, how in rows(given.stored, given.rounds, given.count):
+        print(f"{what:<44} {figure:>14}  {how}")
+
+
+if __name__ == "__main__":
+    main()
