@@ -3,44 +3,46 @@
 Turns bytes of a wire into stored messages. Law: the acknowledgement leaves after the journal's commit, never before;
 when the journal cannot commit, the analyzer is refused (NAK, AE) and keeps its data. Every byte of both directions is
 journaled. No patient data in logs.
-Source: LIS01-A2 6.3.4 and 6.5.2.5 (ASTM); HL7 v2.5.1 2.9 (original and enhanced acknowledgement), MLLP.
+Source: LIS01-A2 6.3.4 and 6.5.2.5. HL7 over MLLP is in connection_hl7.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
 from typing import Any
 
-from drivers.driver import Message, WireError
-from drivers.wire import hl7, lis1a, mllp
-from middleware.journal import Journal, JournalError
+from drivers.driver import Message
+from drivers.wire import lis1a
+from middleware.journal import Entry, Journal, JournalError
 from middleware.recorder import Recorder
 from middleware.transports import Wire
 
 log = logging.getLogger("labmitra.line")
 ANSWER_DELAY = 0.2  # seconds of quiet before we send: analyzers need a moment to turn from sending to listening
 ANSWER_TRIES = 3  # sessions spent on bringing one answer across; the analyzer has long stopped waiting then
-SILENCE = 30.0  # seconds in the middle of an MLLP block
-QUERIES = frozenset({"QRY", "QBP", "ORM", "OSQ"})  # answered by a message of their own
-RESULTS = frozenset({"ORU", "OUL", "ESU", "SSU", "NMD", "OPU"})
-REPLIES = frozenset({"ACK", "ORR", "ORL", "RSP", "DSR", "MCF", "QCK"})  # never acknowledged, or both sides never stop
 
 Answer = Callable[[Message], "list[bytes] | None"]
+Call = Callable[..., None]
+
+
+def _no_edge(call: Call, _failed: Callable[[Exception], None]) -> Call:
+    return call
 
 
 @dataclass(slots=True)
 class Hooks:
     """What a connection tells, and whom it asks. All are called on the event loop and must be quick, but `answer`,
-    which is called in a thread: the messages to send back to a query, without frames, or None."""
+    which is called in a thread: the messages to send back to a query, without frames, or None. `edge` wraps each call
+    that the loop makes into a connection: what goes wrong in it is told to the second function, not to the loop."""
 
     message: Callable[[Message], None]
     handshake: Callable[[], None]
     refused: Callable[[str], None]
     answer: Answer | None = None
+    edge: Callable[[Call, Callable[[Exception], None]], Call] = _no_edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,117 @@ class Dialect:
     one_record_a_frame: bool = False
 
 
-class AstmConnection:
+class Connection:
+    """What both languages share: bytes are handled by plain calls as they come, and acknowledged by the call that the
+    journal makes after its commit; what takes longer is awaited in `_slow`, and what comes meanwhile is kept."""
+
+    def __init__(self, wire: Wire, journal: Journal, analyzer: str, protocol: str, hooks: Hooks) -> None:
+        self._wire, self._hooks, self._analyzer = wire, hooks, analyzer
+        self._record = Recorder(journal, wire, analyzer, protocol)
+        self._waiting: Entry | None = None  # put and not yet committed: nothing is handled until it is answered
+        self._asked: Sequence[Message] = ()  # to be answered by `_slow`
+        self._turn: asyncio.Future[bool] | None = None
+        self._wrong: Exception | None = None
+        self._heard = hooks.edge(self._hear, self._broken)
+        self._committed = hooks.edge(self._answer_stored, self._broken)
+        self._kept = hooks.edge(self._tell_kept, self._broken)
+
+    async def run(self) -> None:
+        """Until the other end closes."""
+        try:
+            while await self._listen():
+                await self._slow()
+        finally:
+            if self._waiting is not None:  # no use to write it when the line that asked is gone
+                self._record.forget(self._waiting)
+            await self._closed()
+
+    async def _listen(self) -> bool:
+        """Handle what comes until there is something slow to do, or (False) the other end has closed."""
+        self._turn = asyncio.get_running_loop().create_future()
+        try:
+            if self._waiting is None:
+                self._go_on()
+            return await self._turn
+        finally:
+            self._wire.hold()
+            self._turn = None
+
+    def _leave(self, slow: bool) -> None:
+        """End the turn of `_listen`."""
+        self._wire.hold()
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(slow)
+
+    def _broken(self, wrong: Exception) -> None:
+        self._wire.hold()
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_exception(wrong)
+
+    def _wait_for(self, entry: Entry) -> None:
+        self._waiting = entry
+        self._wire.hold()
+
+    def _answer_stored(self, entry: Entry, wrong: str | None) -> None:
+        """The journal's word about the entry we wait for."""
+        self._waiting = None
+        if wrong is None:
+            self._stored(entry)
+        else:
+            self._record.again(entry)
+            self._not_stored(entry)
+        if self._turn is not None:
+            self._go_on()
+
+    def _tell_kept(self, entry: Entry, wrong: str | None) -> None:
+        """The journal's word about an incomplete message. Its bytes are stored or were never acknowledged: if it is
+        not, the next start finds a session without an end."""
+        if wrong is None:
+            for message in entry.messages:
+                self._hooks.message(message)
+
+    async def _keep(self, raw: bytes, note: str, message: Message, ends: str) -> None:
+        """An incomplete message at the end of the connection."""
+        try:
+            await self._record.append(raw, note, (message,), ends)
+        except JournalError:  # see _tell_kept
+            return
+        self._hooks.message(message)
+
+    def _hear(self, data: bytes | None) -> None:
+        raise NotImplementedError
+
+    def _go_on(self) -> None:
+        raise NotImplementedError
+
+    def _stored(self, entry: Entry) -> None:
+        raise NotImplementedError
+
+    def _not_stored(self, entry: Entry) -> None:
+        raise NotImplementedError
+
+    async def _slow(self) -> None:
+        raise NotImplementedError
+
+    async def _closed(self) -> None:
+        raise NotImplementedError
+
+
+class AstmConnection(Connection):
     """LIS01-A2, either a serial line or a TCP connection."""
 
     def __init__(
         self, wire: Wire, journal: Journal, analyzer: str, hooks: Hooks, dialect: Dialect | None = None
     ) -> None:
         """`dialect`: what this analyzer wants otherwise than the standard's default."""
-        self._wire, self._hooks, self._analyzer = wire, hooks, analyzer
-        self._record = Recorder(journal, wire, analyzer, "LIS2-A2")
+        super().__init__(wire, journal, analyzer, "LIS2-A2", hooks)
         self._dialect = dialect or Dialect()
         self._receiver = lis1a.Receiver(self._dialect.free_numbering)
         self._assembler = lis1a.Assembler()
         self._answers: list[bytes] = []
         self._tries = 0
         self._pause = ANSWER_DELAY
-        self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
             lis1a.FrameArrived: self._frame,
             lis1a.FrameRefused: self._bad_frame,
             lis1a.SessionBegan: self._began,
@@ -75,18 +172,24 @@ class AstmConnection:
             lis1a.Junk: self._junk,
         }
 
-    async def run(self) -> None:
-        """Until the other end closes."""
-        try:
-            while (data := await self._wire.read(self._seconds())) != b"":
-                if data is not None:
-                    await self._handle(self._receiver.receive(data))
-                elif self._receiver.timer:
-                    await self._handle(self._receiver.expire())
-                else:
-                    await self._send()
-        finally:
-            await self._closed()
+    def _hear(self, data: bytes | None) -> None:
+        if data:
+            self._handle(self._receiver.receive(data))
+        elif data is not None:
+            self._leave(slow=False)
+        elif self._receiver.timer is not None:
+            self._handle(self._receiver.expire())
+        else:  # the line is neutral and quiet: our turn
+            self._leave(slow=True)
+
+    def _go_on(self) -> None:
+        """After an answer, or after `_slow`: first what the receiver has kept, then what the wire has."""
+        if self._asked:
+            self._leave(slow=True)
+            return
+        self._handle(self._receiver.receive(b""))
+        if self._waiting is None:
+            self._wire.flow(self._heard, self._seconds())
 
     def _seconds(self) -> float | None:
         timer = self._receiver.timer
@@ -94,70 +197,63 @@ class AstmConnection:
             return timer.seconds
         return self._pause if self._answers else None
 
-    async def _handle(self, events: Sequence[lis1a.Event]) -> None:
+    def _handle(self, events: Sequence[lis1a.Event]) -> None:
         while events:
             for event in events:
-                await self._handlers[type(event)](event)
+                self._handlers[type(event)](event)
+            if self._waiting is not None:
+                return
             events = self._receiver.receive(b"")
+        self._wire.expect(self._seconds())
 
     # ---- receiving
 
-    async def _frame(self, event: lis1a.FrameArrived) -> None:
+    def _frame(self, event: lis1a.FrameArrived) -> None:
         frame = event.frame
-        note = f"frame {frame.number}" + (" again" if event.repeat else f": {event.problem}" if event.problem else "")
-        made = [] if event.repeat else self._assembler.add(frame.text, frame.last)
-        messages = [self._record.message(part.body, not part.complete) for part in made]
-        try:
-            await self._record.append(event.raw, note, not event.repeat, messages)
-        except JournalError:
-            if not event.repeat:
-                self._assembler.undo()
-            self._refuse("not stored")
-            return
-        self._record.say(self._receiver.accept())
-        await self._stored(messages)
+        if event.repeat:
+            note, messages = f"frame {frame.number} again", []
+        else:
+            note = f"frame {frame.number}: {event.problem}" if event.problem else f"frame {frame.number}"
+            made = self._assembler.add(frame.text, frame.last)
+            messages = [self._record.message(part.body, not part.complete) for part in made]
+        self._wait_for(self._record.put(event.raw, note, self._committed, not event.repeat, messages))
 
-    async def _stored(self, messages: Sequence[Message]) -> None:
-        for message in messages:
+    def _stored(self, entry: Entry) -> None:
+        self._record.say(self._receiver.accept())
+        if entry.note == "ENQ":
+            self._hooks.handshake()
+        for message in entry.messages:
             self._hooks.message(message)
             if self._hooks.answer and not message.incomplete and _asks(message.body):
-                answers: list[bytes] | None = await asyncio.to_thread(self._hooks.answer, message)
-                self._answers = answers or []
-                self._tries, self._pause = 0, ANSWER_DELAY
+                self._asked = [*self._asked, message]
 
-    async def _bad_frame(self, event: lis1a.FrameRefused) -> None:
+    def _not_stored(self, entry: Entry) -> None:
+        if entry.frame:
+            self._assembler.undo()
+        self._refuse("not stored")
+
+    def _bad_frame(self, event: lis1a.FrameRefused) -> None:
         self._record.later(event.raw, f"refused: {event.reason}")
         self._refuse(event.reason)
 
-    async def _began(self, event: lis1a.SessionBegan) -> None:
+    def _began(self, event: lis1a.SessionBegan) -> None:
         self._record.begin()
-        try:
-            if self._record.journal.failing:  # is the disk back? then say so by ACK
-                await self._record.append(event.raw, "ENQ")
-            else:
-                self._record.later(event.raw, "ENQ")
-        except JournalError:
-            self._refuse("not stored")
-            return
-        self._record.say(self._receiver.accept())
-        self._hooks.handshake()
+        if self._record.journal.failing:  # is the disk back? then say so by ACK
+            self._wait_for(self._record.put(event.raw, "ENQ", self._committed))
+        else:
+            self._record.later(event.raw, "ENQ")
+            self._record.say(self._receiver.accept())
+            self._hooks.handshake()
 
-    async def _ended(self, event: lis1a.SessionEnded) -> None:
-        await self._end(event.raw, event.how.name, event.how.value)
-
-    async def _end(self, raw: bytes, note: str, how: str) -> None:
+    def _ended(self, event: lis1a.SessionEnded) -> None:
         rest = self._assembler.rest()
-        if not rest:
-            self._record.later(raw, note, ends=how)
-            return
-        message = self._record.message(rest, incomplete=True)
-        try:
-            await self._record.append(raw, note, messages=(message,), ends=how)
-        except JournalError:  # its frames are stored: the next start finds the session without an end
-            return
-        self._hooks.message(message)
+        if rest:
+            message = self._record.message(rest, incomplete=True)
+            self._record.put(event.raw, event.how.name, self._kept, messages=(message,), ends=event.how.value)
+        else:
+            self._record.later(event.raw, event.how.name, ends=event.how.value)
 
-    async def _junk(self, event: lis1a.Junk) -> None:
+    def _junk(self, event: lis1a.Junk) -> None:
         self._record.noise(event.raw)
 
     def _refuse(self, why: str) -> None:
@@ -165,12 +261,22 @@ class AstmConnection:
         self._hooks.refused(why)
 
     async def _closed(self) -> None:
-        if self._receiver.state is lis1a.State.NEUTRAL:
-            self._record.close("closed")
+        rest = self._assembler.rest()
+        if rest and self._receiver.state is not lis1a.State.NEUTRAL:
+            await self._keep(b"", "closed", self._record.message(rest, incomplete=True), "closed")
         else:
-            await self._end(b"", "closed", "closed")
+            self._record.close("closed")
 
     # ---- answering queries
+
+    async def _slow(self) -> None:
+        asked, self._asked = self._asked, ()
+        if not asked:
+            await self._send()
+        for message in asked:
+            answers = await asyncio.to_thread(self._hooks.answer, message) if self._hooks.answer else None
+            self._answers = answers or []
+            self._tries, self._pause = 0, ANSWER_DELAY
 
     async def _send(self) -> None:
         """The host's turn: the link is neutral and quiet."""
@@ -202,7 +308,7 @@ class AstmConnection:
         self._record.later(b"", "answer " + type(outcome).__name__.lower(), ends=type(outcome).__name__.lower())
         if isinstance(outcome, lis1a.Yielded):
             self._pause = lis1a.TIMERS["contention_host"].seconds
-            await self._handle(self._receiver.receive(outcome.raw))
+            self._handle(self._receiver.receive(outcome.raw))
             return
         self._tries += 1
         self._pause = lis1a.TIMERS["busy"].seconds
@@ -212,108 +318,5 @@ class AstmConnection:
             log.warning("%s did not take the answer to its query: %s", self._analyzer, outcome.reason)
 
 
-class Hl7Connection:
-    """HL7 v2 over MLLP."""
-
-    def __init__(self, wire: Wire, journal: Journal, analyzer: str, hooks: Hooks, zone: tzinfo = UTC) -> None:
-        """`zone`: the laboratory's, for the time in our acknowledgements (some analyzers read 14 digits only)."""
-        self._wire, self._hooks, self._zone = wire, hooks, zone
-        self._record = Recorder(journal, wire, analyzer, "HL7")
-        self._receiver = mllp.Receiver()
-
-    async def run(self) -> None:
-        """Until the other end closes."""
-        try:
-            while (data := await self._wire.read(SILENCE if self._receiver.open else None)) != b"":
-                await self._handle(self._receiver.receive(data) if data else self._receiver.close())
-        finally:
-            await self._handle(self._receiver.close())
-            self._record.close("closed")
-
-    async def _handle(self, events: Sequence[mllp.Event]) -> None:
-        for event in events:
-            if isinstance(event, mllp.Problem):
-                await self._problem(event)
-            elif event.commit is not None:
-                self._record.later(event.raw, "stored" if event.commit else "not stored")
-            else:
-                await self._block(event)
-
-    async def _problem(self, event: mllp.Problem) -> None:
-        if not event.raw.startswith(mllp.VT):
-            self._record.noise(event.raw)
-            return
-        self._hooks.refused(event.what)
-        self._record.begin()
-        message = self._record.message(event.raw[1:], incomplete=True)
-        try:
-            await self._record.append(event.raw, event.what, messages=(message,), ends="cut")
-        except JournalError:  # never acknowledged: the analyzer still has it
-            return
-        self._hooks.message(message)
-
-    async def _block(self, block: mllp.Block) -> None:
-        bodies = hl7.split(block.body)
-        if len(bodies) == 1 and not block.body.lstrip().startswith((b"FHS", b"BHS")):
-            bodies = [block.body]  # verbatim
-        self._record.begin()
-        messages = [self._record.message(body) for body in bodies]
-        self._hooks.handshake()
-        try:
-            await self._record.append(block.raw, "block", messages=messages)
-        except JournalError:
-            self._hooks.refused("not stored")
-            for message in messages:
-                self._say(self._acknowledgement(message, "error", "not stored, send again"))
-            self._record.later(b"", "answered: not stored", ends="refused")
-            return
-        for message in messages:
-            await self._answer(message)
-        self._record.later(b"", "answered", ends="answered")
-
-    async def _answer(self, message: Message) -> None:
-        kind = _kind(message.body)
-        answers: list[bytes] | None = None
-        if kind in QUERIES and self._hooks.answer:
-            answers = await asyncio.to_thread(self._hooks.answer, message)
-        if answers is not None:
-            self._say(answers)
-        elif kind in RESULTS:
-            self._say(self._acknowledgement(message, "accept", ""))
-        elif kind and kind not in REPLIES:
-            self._say(self._acknowledgement(message, "reject", f"{kind} is not served here"))
-            self._hooks.refused(f"{kind} is not served")
-        self._hooks.message(message)
-
-    def _say(self, bodies: Sequence[bytes]) -> None:
-        for body in bodies:
-            self._record.say(mllp.block(body))
-
-    def _acknowledgement(self, message: Message, outcome: str, text: str) -> list[bytes]:
-        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read."""
-        at = f"{message.received_at.astimezone(self._zone):%Y%m%d%H%M%S}"
-        own = message.id[:18]  # with a digit for each: MSH-10 holds 20 characters
-        try:
-            asked = hl7.parse(_header(message.body))
-            return [
-                hl7.acknowledge(asked, code, at=at, control_id=f"{own}{number}", text=text)
-                for number, code in enumerate(hl7.codes(asked, outcome))
-            ]
-        except WireError:
-            return []
-
-
 def _asks(body: bytes) -> bool:
     return b"\rQ" in body or b"\nQ" in body
-
-
-def _header(body: bytes) -> bytes:
-    return body.strip().partition(b"\n")[0].partition(b"\r")[0] + b"\r"
-
-
-def _kind(body: bytes) -> str:
-    """MSH-9.1, "" when this is no HL7 message."""
-    try:
-        return hl7.parse(_header(body))[0]["9.1"] or ""
-    except (WireError, IndexError):
-        return ""

@@ -18,6 +18,8 @@ import queue
 import secrets
 import sqlite3
 import threading
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -30,59 +32,28 @@ from typing import Self
 from drivers.driver import Message
 from middleware import journal_file as file
 from middleware.journal_file import JournalError, micros
+from middleware.journal_loop import PATIENCE, Entry, LoopSide, Session
 from middleware.journal_reader import Chunk, JournalReader, StoredMessage
 
-__all__ = ["Chunk", "Journal", "JournalError", "JournalReader", "Session", "StoredMessage"]
+__all__ = ["Chunk", "Entry", "Journal", "JournalError", "JournalReader", "Session", "StoredMessage"]
 
 log = logging.getLogger("labmitra.journal")
-PATIENCE = 10.0  # seconds an append waits for its commit; the analyzer waits 15 (6.5.2.3)
 LINGER = 0.2  # seconds that an entry nobody waits for may wait for company
 LARGE = 4096  # bytes: too much to keep in memory while the disk cannot be written
 BATCH = 1000  # entries in one commit, at most
 KEPT = 10_000  # entries nobody waits for, kept while the disk cannot be written
 
 
-@dataclass(eq=False, slots=True)
-class Session:
-    """One conversation: ENQ … EOT, one MLLP block and its answer, or a stretch of noise. Its row is written with its
-    first entry; `opening` tells for which opening of the file that was, `mark` where its next message begins."""
-
-    id: int
-    analyzer: str
-    protocol: str
-    peer: str
-    opening: int = 0
-    mark: int | None = None
-
-
-@dataclass(eq=False, slots=True)
-class _Entry:
-    """One row to write. `said` is what we sent since the entry before."""
-
-    session: Session | None
-    at: int = 0
-    data: bytes = b""
-    note: str = ""
-    frame: bool = False
-    said: bytes = b""
-    said_at: int | None = None
-    messages: Sequence[Message] = ()
-    ends: str = ""
-    done: Sequence[str] = ()
-    waiter: asyncio.Future[None] | Future[None] | None = None
-    given_up: bool = False
-
-
 @dataclass(slots=True)
 class _Rows:
-    """A batch as rows, and what becomes true with its commit."""
+    """A batch as the values of its rows, one row after the other, and what becomes true with its commit."""
 
-    sessions: list[tuple[object, ...]] = field(default_factory=list)
-    chunks: list[tuple[object, ...]] = field(default_factory=list)
-    messages: list[tuple[object, ...]] = field(default_factory=list)
+    sessions: list[object] = field(default_factory=list)
+    chunks: list[object] = field(default_factory=list)
+    messages: list[object] = field(default_factory=list)
     ends: list[tuple[object, ...]] = field(default_factory=list)
     done: list[tuple[str]] = field(default_factory=list)
-    marks: dict[Session, int | None] = field(default_factory=dict)
+    marks: dict[Session, int] = field(default_factory=dict)
 
 
 def _utc_now() -> datetime:
@@ -97,6 +68,7 @@ class Journal:
         self.path = path
         self.failing = False
         self.now = now
+        self.micros: Callable[[], int] = _micros_now if now is _utc_now else lambda: micros(now())
         self._lock_file = _lock(path)
         self._opening = 0
         self._chunk = 0
@@ -106,8 +78,10 @@ class Journal:
             os.close(self._lock_file)
             raise JournalError(f"{path} cannot be used as the journal: {broken}") from broken
         self._numbers = itertools.count(file.last(self._open(), "session") + 1)
-        self._todo: deque[_Entry] = deque()
+        self._todo: deque[Entry] = deque()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._idle = False  # the writer sleeps, or is about to: wake it
+        self._sides: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopSide] = weakref.WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     @classmethod
@@ -136,12 +110,20 @@ class Journal:
         now = self.now()
         return Message(_new_id(now), session.analyzer, now, body, incomplete)
 
+    def loop_side(self) -> LoopSide:
+        """Of the running event loop: its `put(entry)` is the way of the lines. `entry.then` is called on that loop,
+        with None after the commit, or with the reason why there was none: acknowledge nothing then."""
+        loop = asyncio.get_running_loop()
+        side = self._sides.get(loop)
+        if side is None:
+            side = self._sides[loop] = LoopSide(self._put, self._keep)
+        return side
+
     def later(
         self, session: Session, data: bytes, note: str, *, said: bytes = b"", said_at: int | None = None, ends: str = ""
     ) -> None:
         """Write with the next commit, nobody waits: what no acknowledgement depends on."""
-        if len(self._todo) < KEPT and not (self.failing and len(data) > LARGE):
-            self._todo.append(_Entry(session, micros(self.now()), data, note, False, said, said_at, ends=ends))
+        self._keep(Entry(session, self.micros(), data, note, False, said, said_at, ends=ends))
 
     async def append_async(
         self, session: Session, data: bytes, note: str, *, frame: bool = False, said: bytes = b"",
@@ -149,21 +131,24 @@ class Journal:
     ) -> None:  # fmt: skip
         """Return when these bytes are committed. JournalError when they are not: acknowledge nothing then."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = _Entry(session, micros(self.now()), data, note, frame, said, said_at, messages, ends, waiter=waiter)
-        self._put(entry)
-        timer = waiter.get_loop().call_later(PATIENCE, _give_up, entry)
+
+        def told(_entry: Entry, wrong: str | None) -> None:
+            if not waiter.done():
+                waiter.set_exception(JournalError(wrong)) if wrong else waiter.set_result(None)
+
+        entry = Entry(session, self.micros(), data, note, frame, said, said_at, messages, ends, told)
+        self.loop_side().put(entry)
         try:
             await waiter
         finally:
             entry.given_up = True  # no use to write it when the line that asked is gone
-            timer.cancel()
 
     def append(
         self, session: Session, data: bytes, note: str, *, frame: bool = False, messages: Sequence[Message] = (),
         ends: str = "",
     ) -> None:  # fmt: skip
         """`append_async()` for threads."""
-        self._wait(_Entry(session, micros(self.now()), data, note, frame, messages=messages, ends=ends))
+        self._wait(Entry(session, self.micros(), data, note, frame, messages=messages, ends=ends))
 
     def finish(
         self, analyzer: str, session: Session | None, body: bytes, incomplete: bool, at: datetime | None = None
@@ -172,12 +157,14 @@ class Journal:
         session = session or self.session(analyzer, "", "")
         now = at or self.now()
         message = Message(_new_id(now), analyzer, now, body, incomplete)
-        self._wait(_Entry(session, micros(now), note="message", messages=(message,), ends="finished"))
+        self._wait(Entry(session, micros(now), note="message", messages=(message,), ends="finished"))
         return message
 
     def mark_done(self, *message_ids: str) -> None:
         """The pipeline has these messages in the lab database."""
-        self._wait(_Entry(None, done=message_ids))
+        entry = Entry(None)
+        entry.done = message_ids
+        self._wait(entry)
 
     # ---- reading, for the pipeline and after a crash
 
@@ -193,19 +180,25 @@ class Journal:
             session = Session(number, analyzer, protocol, "", opening=self._opening)
             messages = [self.message(session, text) for text in complete]
             messages += [self.message(session, body, incomplete=True)] if body else []
-            self._wait(_Entry(session, micros(self.now()), note="restart", messages=messages, ends="restart"))
+            self._wait(Entry(session, self.micros(), note="restart", messages=messages, ends="restart"))
             found += messages
         return found
 
     # ---- the writer's thread
 
-    def _put(self, entry: _Entry) -> None:
-        self._todo.append(entry)
-        self._wake.put(True)
+    def _keep(self, entry: Entry) -> None:
+        if len(self._todo) < KEPT and not (self.failing and len(entry.data) > LARGE):
+            self._todo.append(entry)
 
-    def _wait(self, entry: _Entry) -> None:
+    def _put(self, entries: list[Entry]) -> None:
+        self._todo.extend(entries)
+        if self._idle:
+            self._idle = False
+            self._wake.put(True)
+
+    def _wait(self, entry: Entry) -> None:
         entry.waiter = waiter = Future[None]()
-        self._put(entry)
+        self._put([entry])
         try:
             waiter.result(PATIENCE)
         except TimeoutError:
@@ -215,19 +208,20 @@ class Journal:
     def _run(self) -> None:
         going = True
         while going:
-            with suppress(queue.Empty):
-                going = self._wake.get(timeout=LINGER)
-                for _ in range(self._wake.qsize()):
-                    going = self._wake.get_nowait() and going
+            self._idle = True  # before the look at what there is: what comes after it wakes us
+            if not any(entry.waiter or entry.side for entry in tuple(self._todo)):
+                with suppress(queue.Empty):
+                    going = self._wake.get(timeout=LINGER)
+            self._idle = False
             while self._todo:
                 if not self._commit(self._take()):
                     break
 
-    def _take(self) -> list[_Entry]:
-        count = min(len(self._todo), BATCH)
-        return [entry for entry in (self._todo.popleft() for _ in range(count)) if not entry.given_up]
+    def _take(self) -> list[Entry]:
+        todo, count = self._todo, min(len(self._todo), BATCH)
+        return [entry for entry in [todo.popleft() for _ in range(count)] if not entry.given_up]
 
-    def _commit(self, batch: list[_Entry]) -> bool:
+    def _commit(self, batch: list[Entry]) -> bool:
         if not batch:
             return True
         try:
@@ -238,46 +232,45 @@ class Journal:
         if self.failing:
             self.failing = False
             log.info("journal %s is written again; analyzers are acknowledged", self.path)
-        _tell([entry for entry in batch if entry.waiter], None)
+        _tell(batch, None)
         return True
 
-    def _write(self, batch: list[_Entry]) -> None:
+    def _write(self, batch: list[Entry]) -> None:
         conn = self._open()
         rows = self._rows(batch)
         file.write(conn, rows.sessions, rows.chunks, rows.messages, rows.ends, rows.done)
-        self._chunk += len(rows.chunks)
+        self._chunk += len(rows.chunks) // file.COLUMNS["chunk"]
         for session, mark in rows.marks.items():
             session.opening, session.mark = self._opening, mark
 
-    def _rows(self, batch: list[_Entry]) -> _Rows:
+    def _rows(self, batch: list[Entry]) -> _Rows:
         rows, number = _Rows(), self._chunk
+        chunks, marks = rows.chunks, rows.marks
         for entry in batch:
             session = entry.session
             if session is None:
                 rows.done += [(message_id,) for message_id in entry.done]
                 continue
             number += 1
-            self._begin(rows, session, entry.at, number)
-            rows.chunks.append(
-                (number, session.id, entry.at, entry.data, entry.note, entry.frame, entry.said, entry.said_at)
-            )
-            for message in entry.messages:
-                rows.messages.append(_message_row(session, message, rows.marks[session] or number, number))
+            if session not in marks:
+                self._begin(rows, session, entry.at, number)
+            if not marks[session]:
+                marks[session] = number
+            chunks += (number, session.id, entry.at, entry.data, entry.note, entry.frame, entry.said, entry.said_at)
             if entry.messages:
-                rows.marks[session] = None
+                for message in entry.messages:
+                    rows.messages += _message_row(session, message, marks[session], number)
+                marks[session] = 0
             if entry.ends:
                 rows.ends.append((entry.at, entry.ends, number, session.id))
         return rows
 
     def _begin(self, rows: _Rows, session: Session, at: int, number: int) -> None:
-        if session not in rows.marks:
-            rows.marks[session] = session.mark
-            if session.opening != self._opening:
-                rows.sessions.append((session.id, session.analyzer, session.protocol, session.peer, at, number))
-        if rows.marks[session] is None:
-            rows.marks[session] = number
+        rows.marks[session] = session.mark
+        if session.opening != self._opening:
+            rows.sessions += (session.id, session.analyzer, session.protocol, session.peer, at, number)
 
-    def _failed(self, batch: list[_Entry], broken: Exception) -> None:
+    def _failed(self, batch: list[Entry], broken: Exception) -> None:
         if not self.failing:
             self.failing = True
             log.error("journal %s cannot be written (%s); analyzers are refused and keep their data", self.path, broken)
@@ -285,9 +278,9 @@ class Journal:
             with suppress(sqlite3.Error):
                 self._conn.close()
             self._conn = None
-        kept = [entry for entry in batch if entry.waiter is None]
+        kept = [entry for entry in batch if entry.waiter is None and entry.side is None]
         self._todo.extendleft(reversed(kept[: KEPT - len(self._todo)]))
-        _tell([entry for entry in batch if entry.waiter], str(broken))
+        _tell(batch, str(broken))
 
     def _open(self) -> sqlite3.Connection:
         """The connection, opened anew when the file failed, went or was replaced."""
@@ -306,6 +299,10 @@ class Journal:
         self._opening += 1
         self._chunk = file.last(conn, "chunk")
         return conn
+
+
+def _micros_now() -> int:
+    return time.time_ns() // 1000
 
 
 def _message_row(session: Session, message: Message, first: int, last: int) -> tuple[object, ...]:
@@ -334,30 +331,13 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _tell(entries: list[_Entry], wrong: str | None) -> None:
-    """Wake those who wait: threads one by one, all of an event loop's futures in one call."""
-    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+def _tell(entries: list[Entry], wrong: str | None) -> None:
+    """Wake those who wait: threads one by one, all that an event loop put by one call."""
+    sides: dict[LoopSide, list[Entry]] = {}
     for entry in entries:
-        if isinstance(entry.waiter, asyncio.Future):
-            loops.setdefault(entry.waiter.get_loop(), []).append(entry.waiter)
-        elif entry.waiter is not None:
-            _settle([entry.waiter], wrong)
-    for loop, waiters in loops.items():
-        with suppress(RuntimeError):  # the loop has ended: nobody waits
-            loop.call_soon_threadsafe(_settle, waiters, wrong)
-
-
-def _settle(waiters: Sequence[asyncio.Future[None] | Future[None]], wrong: str | None) -> None:
-    for waiter in waiters:
-        if waiter.done():
-            continue
-        if wrong is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(JournalError(wrong))
-
-
-def _give_up(entry: _Entry) -> None:
-    entry.given_up = True
-    if entry.waiter is not None and not entry.waiter.done():
-        entry.waiter.set_exception(JournalError("the disk does not answer"))
+        if entry.side is not None:
+            sides.setdefault(entry.side, []).append(entry)
+        elif entry.waiter is not None and not entry.waiter.done():
+            entry.waiter.set_exception(JournalError(wrong)) if wrong else entry.waiter.set_result(None)
+    for side, told in sides.items():
+        side.tell(told, wrong)

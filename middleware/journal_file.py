@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 
 from drivers.wire.lis1a import Assembler, text_of
@@ -67,6 +66,9 @@ _INSERT = {
     "chunk": "INTO chunk (id, session, at, data, note, frame, said, said_at)",
     "message": "INTO message (id, analyzer, session, received_at, protocol, incomplete, body, first_chunk, last_chunk)",
 }
+
+
+COLUMNS = {table: columns.count(",") + 1 for table, columns in _INSERT.items()}
 
 
 class JournalError(Exception):
@@ -131,13 +133,13 @@ def last(conn: sqlite3.Connection, table: str) -> int:
 
 def write(
     conn: sqlite3.Connection,
-    sessions: Sequence[Sequence[object]],
-    chunks: Sequence[Sequence[object]],
-    messages: Sequence[Sequence[object]],
+    sessions: Sequence[object],
+    chunks: Sequence[object],
+    messages: Sequence[object],
     ends: Sequence[Sequence[object]],
     done: Sequence[tuple[str]],
 ) -> None:
-    """One transaction: all of it or nothing."""
+    """One transaction: all of it or nothing. `sessions`, `chunks`, `messages`: the values of one row after another."""
     conn.execute("BEGIN IMMEDIATE")
     try:
         _insert(conn, "session", sessions)
@@ -154,15 +156,16 @@ def write(
         raise
 
 
-def _insert(conn: sqlite3.Connection, table: str, rows: Sequence[Sequence[object]]) -> None:
-    for at in range(0, len(rows), _ROWS):
-        part = rows[at : at + _ROWS]
-        conn.execute(_statement(table, len(part), len(part[0])), tuple(chain.from_iterable(part)))
+def _insert(conn: sqlite3.Connection, table: str, values: Sequence[object]) -> None:
+    columns = COLUMNS[table]
+    for at in range(0, len(values), _ROWS * columns):
+        part = values[at : at + _ROWS * columns]
+        conn.execute(_statement(table, len(part) // columns), part)
 
 
 @lru_cache(maxsize=1000)
-def _statement(table: str, rows: int, columns: int) -> str:
-    row = f"({','.join('?' * columns)})"
+def _statement(table: str, rows: int) -> str:
+    row = f"({','.join('?' * COLUMNS[table])})"
     return f"INSERT {_INSERT[table]} VALUES {','.join([row] * rows)}"
 
 
@@ -185,9 +188,11 @@ def _assembled(conn: sqlite3.Connection, session: int, first: int) -> tuple[list
         "SELECT coalesce(max(last_chunk), 0) FROM message WHERE session = ? AND number >= "
         "(SELECT coalesce(max(number), 0) - 10000 FROM message)", (session,),
     ).fetchone()  # fmt: skip
-    assembler, whole = Assembler(), []
+    assembler, whole, before = Assembler(), [], b""
     for (raw,) in _frames(conn, session, max(first, after + 1)):
-        whole += [made.body for made in assembler.add(*text_of(raw))]
+        if raw != before:  # else one that was stored too late to be acknowledged, and came again
+            whole += [made.body for made in assembler.add(*text_of(raw))]
+        before = raw
     return whole, assembler.rest()
 
 

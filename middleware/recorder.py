@@ -1,16 +1,17 @@
 """A connection's own view of the journal: the present conversation, and what we said in it.
 
-Turns what is heard and said into journal rows. Law: `append` returns after the commit; what we said goes into the
+Turns what is heard and said into journal rows. Law: `put` calls back after the commit; what we said goes into the
 row that follows it, so that a frame costs one row; noise is kept up to a bound, for a line may send noise for ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from drivers.driver import Message
-from middleware.journal import Journal, Session
-from middleware.journal_file import micros
+from middleware.journal import Entry, Journal, JournalError, Session
+from middleware.journal_loop import Then
 from middleware.transports import Wire
 
 NOISE = 65_536  # bytes of noise kept of one conversation
@@ -22,6 +23,8 @@ class Recorder:
     def __init__(self, journal: Journal, wire: Wire, analyzer: str, protocol: str) -> None:
         """`protocol` is LIS2-A2 or HL7."""
         self.journal = journal
+        self._side = journal.loop_side()
+        self._micros = journal.micros
         self._wire, self._analyzer, self._protocol = wire, analyzer, protocol
         self._session: Session | None = None
         self._noise = 0
@@ -42,27 +45,42 @@ class Recorder:
         """Send, and let the next row tell of it."""
         self._wire.write(data)
         if not self._said:
-            self._said_at = micros(self.journal.now())
+            self._said_at = self._micros()
         self._said += data
 
-    async def append(
-        self, data: bytes, note: str, frame: bool = False, messages: Sequence[Message] = (), ends: str = ""
-    ) -> None:
-        """Committed when this returns. JournalError when not."""
-        said = self._said
-        await self.journal.append_async(
-            self._current(), data, note, frame=frame, said=said, said_at=self._said_at if said else None,
-            messages=messages, ends=ends,
-        )  # fmt: skip
-        self._said = self._said[len(said) :]
-        self._after(ends)
+    def put(
+        self, data: bytes, note: str, then: Then, frame: bool = False, messages: Sequence[Message] = (), ends: str = ""
+    ) -> Entry:
+        """`then(entry, None)` is called when it is committed, `then(entry, why)` when it is not: then what we said
+        before stays to be told by the next row, and a session that should end here stays open for the next start."""
+        entry = self._entry(data, note, frame, messages, ends, then)
+        self._side.put(entry)
+        return entry
+
+    async def append(self, data: bytes, note: str, messages: Sequence[Message], ends: str) -> None:
+        """`put()` for those who can wait. JournalError when it is not committed."""
+        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+        def told(_entry: Entry, wrong: str | None) -> None:
+            if not waiter.done():
+                waiter.set_result(wrong)
+
+        self.put(data, note, told, False, messages, ends)
+        if (wrong := await waiter) is not None:
+            raise JournalError(wrong)
+
+    def forget(self, entry: Entry) -> None:
+        """Nobody waits for it any more: it is not written if that is not too late."""
+        entry.given_up = True
+
+    def again(self, entry: Entry) -> None:
+        """It was not committed, but what we had said before it is still to be told."""
+        if entry.said:
+            self._said, self._said_at = entry.said + self._said, entry.said_at or 0
 
     def later(self, data: bytes, note: str, ends: str = "") -> None:
         """Written with the next commit."""
-        said, self._said = self._said, b""
-        at = self._said_at if said else None
-        self.journal.later(self._current(), data, note, said=said, said_at=at, ends=ends)
-        self._after(ends)
+        self._side.later(self._entry(data, note, False, (), ends, None))
 
     def noise(self, data: bytes) -> None:
         """Bytes that mean nothing."""
@@ -80,6 +98,14 @@ class Recorder:
             self._session = self.journal.session(self._analyzer, "noise", self._wire.peer)
         return self._session
 
-    def _after(self, ends: str) -> None:
+    def _entry(
+        self, data: bytes, note: str, frame: bool, messages: Sequence[Message], ends: str, then: Then | None
+    ) -> Entry:
+        said, self._said = self._said, b""
+        at = self._said_at if said else None
+        entry = Entry(
+            self._session or self._current(), self._micros(), data, note, frame, said, at, messages, ends, then
+        )
         if ends:
             self._session, self._noise = None, 0
+        return entry

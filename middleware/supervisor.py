@@ -16,7 +16,8 @@ from functools import partial
 
 from drivers.driver import DecodeError, Driver, Message, MessageType, WireError, load_driver
 from middleware import transports
-from middleware.connection import AstmConnection, Dialect, Hl7Connection, Hooks
+from middleware.connection import AstmConnection, Dialect, Hooks
+from middleware.connection_hl7 import Hl7Connection
 from middleware.journal import Journal
 from middleware.settings import AnalyzerSettings, Settings
 
@@ -114,7 +115,7 @@ class _Line:
 
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
-        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver))
+        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver), _edge)
         try:
             if driver.speaks == "HL7":
                 await Hl7Connection(wire, self._journal, self.name, hooks, self._zone).run()
@@ -171,6 +172,18 @@ class _Line:
         if self._state != self._published:
             self._published = self._state
             self._on_state(self._state)
+
+
+def _edge(call: Callable[..., None], failed: Callable[[Exception], None]) -> Callable[..., None]:
+    """`call`, from which nothing goes up into the event loop."""
+
+    def contained(*values: object) -> None:
+        try:
+            call(*values)
+        except Exception as wrong:  # noqa: BLE001 - loop edge: told to the connection, whose run() raises it
+            failed(wrong)
+
+    return contained
 
 
 def _driver(analyzer: AnalyzerSettings) -> Driver:

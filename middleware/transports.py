@@ -24,6 +24,7 @@ FULL = 65_536  # bytes read and not taken: stop reading
 STUCK = 1_048_576  # bytes written and not sent: the other end is gone
 
 Handle = Callable[["Wire"], Awaitable[None]]
+Heard = Callable[["bytes | None"], None]
 Tell = Callable[[str, str], None]
 """Told ("listening", address), ("down", why) when a line cannot be reached; each wire speaks for itself."""
 
@@ -36,7 +37,8 @@ class Line(Protocol):
 
 
 class Wire(asyncio.Protocol):
-    """One connection: `await read(seconds)`, `write(data)`, `close()`. Also the asyncio protocol of TCP connections."""
+    """One connection: `write(data)`, `close()`, and what comes either by `await read(seconds)` or, quicker, by
+    `flow(heard)` until `hold()`. Also the asyncio protocol of TCP connections."""
 
     def __init__(self, peer: str = "") -> None:
         self.peer = peer
@@ -46,22 +48,46 @@ class Wire(asyncio.Protocol):
         self._size = 0
         self._paused = False
         self._ended = False
+        self._heard: Heard | None = None
         self._reader: asyncio.Future[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
+        self._deadline = inf
 
     async def read(self, seconds: float | None = None) -> bytes | None:
         """What has come, as soon as anything has; b"" when the other end closed; None after `seconds` of silence."""
         if not self._data and not self._ended:
             self._reader = reader = self._loop.create_future()
-            self._deadline = inf
-            if seconds is not None:
-                self._watch_until(self._loop.time() + seconds)
+            self.expect(seconds)
             try:
                 await reader
             finally:
                 self._reader = None
         return self._taken() if self._data or self._ended else None
+
+    def flow(self, heard: Heard, seconds: float | None = None) -> None:
+        """From now on what comes is given to `heard` at once, as `read` would return it: at the end b"", None after
+        `seconds` of silence. What had come before is given now."""
+        self._heard = heard
+        self.expect(seconds)
+        while self._data and self._heard is not None:
+            heard(self._taken())
+        if self._ended and self._heard is not None:
+            heard(b"")
+
+    def hold(self) -> None:
+        """Give no more to `heard`: what comes is kept, up to a bound."""
+        self._heard = None
+        self._deadline = inf
+
+    def expect(self, seconds: float | None) -> None:
+        """How long the silence may last from now on. One timer serves many: it is moved only when it would come too
+        late."""
+        if seconds is None:
+            self._deadline = inf
+            return
+        self._deadline = deadline = self._loop.time() + seconds
+        if self._watch is None or self._watch.when() > deadline:
+            self._watch_until(deadline)
 
     def write(self, data: bytes) -> None:
         """Send. A connection that is gone says so by the next `read`."""
@@ -86,6 +112,9 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes."""
+        if self._heard is not None:
+            self._heard(data)
+            return
         self._data.append(data)
         self._size += len(data)
         if self._size > FULL and not self._paused:
@@ -119,26 +148,29 @@ class Wire(asyncio.Protocol):
             self._reader.set_result(None)
 
     def _end(self) -> None:
+        if self._ended:
+            return
         self._ended = True
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+        if self._heard is not None:
+            self._heard(b"")
         self._wake()
 
     def _watch_until(self, deadline: float) -> None:
-        """One timer serves many reads: it is moved only when the new deadline is earlier."""
-        self._deadline = deadline
-        if self._watch is None or self._watch.when() > deadline:
-            if self._watch is not None:
-                self._watch.cancel()
-            self._watch = self._loop.call_at(deadline, self._look)
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = None if self._ended else self._loop.call_at(deadline, self._look)
 
     def _look(self) -> None:
         self._watch = None
-        if self._reader is None or self._deadline == inf:
+        if self._deadline == inf:
             return
         if self._loop.time() < self._deadline:
             self._watch_until(self._deadline)
+        elif self._heard is not None:
+            self._heard(None)
         else:
             self._wake()
 

@@ -361,7 +361,7 @@ async def test_a_bug_in_one_connection_ends_that_connection_only(
 ) -> None:
     real = connection.AstmConnection._bad_frame
 
-    async def broken(self: connection.AstmConnection, event: lis1a.FrameRefused) -> None:
+    def broken(self: connection.AstmConnection, event: lis1a.FrameRefused) -> None:
         raise ZeroDivisionError("RAM PRASAD")
 
     monkeypatch.setattr(connection.AstmConnection, "_bad_frame", broken)

@@ -1,0 +1,163 @@
+"""One HL7 connection of one analyzer: read a block, journal it, acknowledge its messages; answer queries.
+
+Turns MLLP blocks into stored messages. Law: as in connection: AA leaves after the commit, AE when there is none.
+Source: HL7 v2.5.1 2.9 (original and enhanced acknowledgement), MLLP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+
+from drivers.driver import Message, WireError
+from drivers.wire import hl7, mllp
+from middleware.connection import Connection, Hooks
+from middleware.journal import Entry, Journal
+from middleware.transports import Wire
+
+SILENCE = 30.0  # seconds in the middle of an MLLP block
+QUERIES = frozenset({"QRY", "QBP", "ORM", "OSQ"})  # answered by a message of their own
+RESULTS = frozenset({"ORU", "OUL", "ESU", "SSU", "NMD", "OPU"})
+REPLIES = frozenset({"ACK", "ORR", "ORL", "RSP", "DSR", "MCF", "QCK"})  # never acknowledged, or both sides never stop
+
+
+class Hl7Connection(Connection):
+    """HL7 v2 over MLLP."""
+
+    def __init__(self, wire: Wire, journal: Journal, analyzer: str, hooks: Hooks, zone: tzinfo = UTC) -> None:
+        """`zone`: the laboratory's, for the time in our acknowledgements (some analyzers read 14 digits only)."""
+        super().__init__(wire, journal, analyzer, "HL7", hooks)
+        self._zone = zone
+        self._receiver = mllp.Receiver()
+        self._events: deque[mllp.Event] = deque()
+
+    def _hear(self, data: bytes | None) -> None:
+        if data == b"":
+            self._leave(slow=False)
+            return
+        self._events += self._receiver.receive(data) if data else self._receiver.close()
+        self._handle()
+
+    def _go_on(self) -> None:
+        if self._asked:
+            self._leave(slow=True)
+            return
+        self._handle()
+        if self._waiting is None:
+            self._wire.flow(self._heard, self._seconds())
+
+    def _seconds(self) -> float | None:
+        return SILENCE if self._receiver.open else None
+
+    def _handle(self) -> None:
+        while self._events and self._waiting is None:
+            event = self._events.popleft()
+            if isinstance(event, mllp.Problem):
+                self._problem(event)
+            elif event.commit is not None:
+                self._record.later(event.raw, "stored" if event.commit else "not stored")
+            else:
+                self._block(event)
+        if self._waiting is None:
+            self._wire.expect(self._seconds())
+
+    def _problem(self, event: mllp.Problem) -> None:
+        message = self._cut(event)
+        if message is not None:
+            self._record.put(event.raw, event.what, self._kept, messages=(message,), ends="cut")
+
+    def _cut(self, event: mllp.Problem) -> Message | None:
+        """A block without its end: an incomplete message, never acknowledged."""
+        if not event.raw.startswith(mllp.VT):
+            self._record.noise(event.raw)
+            return None
+        self._hooks.refused(event.what)
+        self._record.begin()
+        return self._record.message(event.raw[1:], incomplete=True)
+
+    def _block(self, block: mllp.Block) -> None:
+        bodies = hl7.split(block.body)
+        if len(bodies) == 1 and not block.body.lstrip().startswith((b"FHS", b"BHS")):
+            bodies = [block.body]  # verbatim
+        self._record.begin()
+        messages = [self._record.message(body) for body in bodies]
+        self._hooks.handshake()
+        self._wait_for(self._record.put(block.raw, "block", self._committed, messages=messages))
+
+    def _stored(self, entry: Entry) -> None:
+        heads = [_head(message.body) for message in entry.messages]
+        if self._hooks.answer and any(_kind(head) in QUERIES for head in heads):
+            self._asked = entry.messages
+            return
+        for message, head in zip(entry.messages, heads, strict=True):
+            self._acknowledge(message, head)
+        self._record.later(b"", "answered", ends="answered")
+
+    def _not_stored(self, entry: Entry) -> None:
+        self._hooks.refused("not stored")
+        for message in entry.messages:
+            self._say(self._acknowledgement(message, _head(message.body), "error", "not stored, send again"))
+        self._record.later(b"", "answered: not stored", ends="refused")
+
+    async def _slow(self) -> None:
+        """A block with a query in it."""
+        asked, self._asked = self._asked, ()
+        for message in asked:
+            head = _head(message.body)
+            answers: list[bytes] | None = None
+            if self._hooks.answer and _kind(head) in QUERIES:
+                answers = await asyncio.to_thread(self._hooks.answer, message)
+            if answers is None:
+                self._acknowledge(message, head)
+            else:
+                self._say(answers)
+                self._hooks.message(message)
+        self._record.later(b"", "answered", ends="answered")
+
+    def _acknowledge(self, message: Message, head: list[hl7.Segment]) -> None:
+        kind = _kind(head)
+        if kind in RESULTS:
+            self._say(self._acknowledgement(message, head, "accept", ""))
+        elif kind and kind not in REPLIES:
+            self._say(self._acknowledgement(message, head, "reject", f"{kind} is not served here"))
+            self._hooks.refused(f"{kind} is not served")
+        self._hooks.message(message)
+
+    async def _closed(self) -> None:
+        for event in self._receiver.close():
+            if isinstance(event, mllp.Problem) and (message := self._cut(event)):
+                await self._keep(event.raw, event.what, message, "cut")
+        self._record.close("closed")
+
+    def _say(self, bodies: Sequence[bytes]) -> None:
+        for body in bodies:
+            self._record.say(mllp.block(body))
+
+    def _acknowledgement(self, message: Message, head: list[hl7.Segment], outcome: str, text: str) -> list[bytes]:
+        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read."""
+        if not head:
+            return []
+        at = f"{message.received_at.astimezone(self._zone):%Y%m%d%H%M%S}"
+        own = message.id[:18]  # with a digit for each: MSH-10 holds 20 characters
+        try:
+            return [
+                hl7.acknowledge(head, code, at=at, control_id=f"{own}{number}", text=text)
+                for number, code in enumerate(hl7.codes(head, outcome))
+            ]
+        except WireError:
+            return []
+
+
+def _head(body: bytes) -> list[hl7.Segment]:
+    """The first segment alone; [] when this is no HL7 message."""
+    try:
+        return hl7.parse(body.lstrip().partition(b"\n")[0].partition(b"\r")[0] + b"\r")
+    except WireError:
+        return []
+
+
+def _kind(head: list[hl7.Segment]) -> str:
+    """MSH-9.1."""
+    return head[0]["9.1"] or "" if head else ""
