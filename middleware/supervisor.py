@@ -17,6 +17,8 @@ from functools import partial
 from drivers.driver import DecodeError, Driver, Message, MessageType, WireError, load_driver
 from middleware import transports
 from middleware.connection import AstmConnection, Dialect, Hl7Connection, Hooks
+from middleware.folder_place import SCHEME
+from middleware.folder_wire import Folder
 from middleware.journal import Journal
 from middleware.settings import AnalyzerSettings, Settings
 
@@ -100,8 +102,7 @@ class _Line:
         self._publish()
         while True:
             try:
-                serve = partial(self._serve, driver=_driver(self._analyzer))
-                await transports.line(self._analyzer.line).run(serve, self._tell)
+                await self._begin(_driver(self._analyzer))
             except Exception as wrong:  # noqa: BLE001 - loop edge: shown and logged, the line begins again
                 self._tell("down", _sentence(wrong))
             await asyncio.sleep(pauses.next())
@@ -111,6 +112,15 @@ class _Line:
         while True:
             await asyncio.sleep(TICK)
             self._publish()
+
+    async def _begin(self, driver: Driver) -> None:
+        url = self._analyzer.line
+        if url.startswith(SCHEME):
+            hooks = Hooks(self._message, self._handshake, self._refused)
+            folder = Folder(url, self._journal, self.name, driver, hooks, self._now, self._zone)
+            await folder.run(self._count, self._tell)
+        else:
+            await transports.line(url).run(partial(self._serve, driver=driver), self._tell)
 
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
