@@ -32,15 +32,21 @@ REPLIES = frozenset({"ACK", "ORR", "ORL", "RSP", "DSR", "MCF", "QCK"})  # never 
 Answer = Callable[[Message], "list[bytes] | None"]
 
 
+def _deaf(_noise: bytes) -> None:
+    return
+
+
 @dataclass(slots=True)
 class Hooks:
     """What a connection tells, and whom it asks. All are called on the event loop and must be quick, but `answer`,
-    which is called in a thread: the messages to send back to a query, without frames, or None."""
+    which is called in a thread: the messages to send back to a query, without frames, or None. `noise` hears the
+    bytes that mean nothing."""
 
     message: Callable[[Message], None]
     handshake: Callable[[], None]
     refused: Callable[[str], None]
     answer: Answer | None = None
+    noise: Callable[[bytes], None] = _deaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class AstmConnection:
                 self._tries, self._pause = 0, ANSWER_DELAY
 
     async def _bad_frame(self, event: lis1a.FrameRefused) -> None:
-        self._record.later(event.raw, f"refused: {event.reason}")
+        self._record.refused(event.raw, event.reason)
         self._refuse(event.reason)
 
     async def _began(self, event: lis1a.SessionBegan) -> None:
@@ -159,6 +165,7 @@ class AstmConnection:
 
     async def _junk(self, event: lis1a.Junk) -> None:
         self._record.noise(event.raw)
+        self._hooks.noise(event.raw)
 
     def _refuse(self, why: str) -> None:
         self._record.say(self._receiver.refuse())
@@ -242,6 +249,7 @@ class Hl7Connection:
     async def _problem(self, event: mllp.Problem) -> None:
         if not event.raw.startswith(mllp.VT):
             self._record.noise(event.raw)
+            self._hooks.noise(event.raw)
             return
         self._hooks.refused(event.what)
         self._record.begin()

@@ -13,7 +13,7 @@ from middleware.journal import Journal, Session
 from middleware.journal_file import micros
 from middleware.transports import Wire
 
-NOISE = 65_536  # bytes of noise kept of one conversation
+NOISE = 65_536  # bytes of noise and refused frames kept since a frame or block was accepted
 
 
 class Recorder:
@@ -25,6 +25,7 @@ class Recorder:
         self._wire, self._analyzer, self._protocol = wire, analyzer, protocol
         self._session: Session | None = None
         self._noise = 0
+        self._begun = False  # the present conversation has a row, or soon will
         self._said = b""
         self._said_at = 0
 
@@ -49,16 +50,24 @@ class Recorder:
         self, data: bytes, note: str, frame: bool = False, messages: Sequence[Message] = (), ends: str = ""
     ) -> None:
         """Committed when this returns. JournalError when not."""
-        said = self._said
+        said, self._begun = self._said, True
         await self.journal.append_async(
             self._current(), data, note, frame=frame, said=said, said_at=self._said_at if said else None,
             messages=messages, ends=ends,
         )  # fmt: skip
         self._said = self._said[len(said) :]
+        if frame or messages:
+            self._noise = 0
         self._after(ends)
 
     def later(self, data: bytes, note: str, ends: str = "") -> None:
-        """Written with the next commit."""
+        """Written with the next commit; but for a line that has long been sending nonsense only what ends a
+        conversation that has a row."""
+        if self._noise > NOISE and not (ends and self._begun):
+            self._said = b""
+            self._after(ends)
+            return
+        self._begun = True
         said, self._said = self._said, b""
         at = self._said_at if said else None
         self.journal.later(self._current(), data, note, said=said, said_at=at, ends=ends)
@@ -66,8 +75,19 @@ class Recorder:
 
     def noise(self, data: bytes) -> None:
         """Bytes that mean nothing."""
-        if self._noise < NOISE:
-            self.later(data, "ignored")
+        self._useless(data, "ignored")
+
+    def refused(self, data: bytes, why: str) -> None:
+        """A frame that was not accepted."""
+        self._useless(data, f"refused: {why}")
+
+    def _useless(self, data: bytes, note: str) -> None:
+        """A byte in noise may look like an ENQ: the bound counts over conversations, until something is accepted."""
+        room = NOISE - self._noise
+        if room > 0:
+            self.later(data[:room], note)
+            if len(data) > room:
+                self.later(b"", "what follows is not kept until a frame is accepted")
         self._noise += len(data)
 
     def close(self, why: str) -> None:
@@ -82,4 +102,4 @@ class Recorder:
 
     def _after(self, ends: str) -> None:
         if ends:
-            self._session, self._noise = None, 0
+            self._session, self._begun = None, False

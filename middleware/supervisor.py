@@ -19,6 +19,7 @@ from middleware import transports
 from middleware.connection import AstmConnection, Dialect, Hl7Connection, Hooks
 from middleware.folder_place import SCHEME
 from middleware.folder_wire import Folder
+from middleware.garbage import Garbage
 from middleware.journal import Journal
 from middleware.settings import AnalyzerSettings, Settings
 
@@ -30,7 +31,7 @@ TICK = 1.0  # seconds between two reports of the small changes of a line's state
 class LineState:
     """One line as it is now. `since`: when `connected` last changed; `handshake_at`: the last ENQ or block;
     `refused`: NAK, AE and AR of today (UTC); `messages`: since start; `address`: where we listen; `trouble`: one
-    sentence, "" when all is well."""
+    sentence, "" when all is well; `garbage`: the same while it is that bytes make no sense, until a message does."""
 
     analyzer: str
     connected: bool = False
@@ -41,6 +42,7 @@ class LineState:
     since: datetime | None = None
     messages: int = 0
     address: str = ""
+    garbage: str = ""
 
 
 OnMessage = Callable[[Message], None]
@@ -94,6 +96,7 @@ class _Line:
         self._state = LineState(analyzer.name, since=now())
         self._published: LineState | None = None
         self._wires = 0
+        self._garbage = Garbage("")
         self._day = now().date()
 
     async def run(self) -> None:
@@ -115,6 +118,7 @@ class _Line:
 
     async def _begin(self, driver: Driver) -> None:
         url = self._analyzer.line
+        self._garbage = Garbage(driver.speaks)
         if url.startswith(SCHEME):
             hooks = Hooks(self._message, self._handshake, self._refused)
             folder = Folder(url, self._journal, self.name, driver, hooks, self._now, self._zone)
@@ -124,7 +128,7 @@ class _Line:
 
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
-        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver))
+        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver), self._noise)
         try:
             if driver.speaks == "HL7":
                 await Hl7Connection(wire, self._journal, self.name, hooks, self._zone).run()
@@ -149,9 +153,15 @@ class _Line:
         self._publish()
 
     def _recovered(self) -> None:
-        if self._state.trouble:
+        if self._state.trouble != self._state.garbage:
             log.info("%s: line is back", self.name)
-            self._change(trouble="")
+            self._change(trouble=self._state.garbage)
+
+    def _noise(self, noise: bytes) -> None:
+        if self._garbage.heard(noise):
+            log.warning("%s: %s", self.name, self._garbage.why)
+            self._change(garbage=self._garbage.why, trouble=self._state.trouble or self._garbage.why)
+            self._publish()
 
     def _count(self, change: int) -> None:
         self._wires += change
@@ -162,6 +172,10 @@ class _Line:
         self._publish()
 
     def _message(self, message: Message) -> None:
+        if not message.incomplete and self._garbage.good():
+            log.info("%s: bytes make sense again", self.name)
+            ended = self._state.garbage
+            self._change(garbage="", trouble="" if self._state.trouble == ended else self._state.trouble)
         self._change(message_at=message.received_at, messages=self._state.messages + 1)
         self._on_message(message)
 
