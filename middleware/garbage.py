@@ -8,9 +8,9 @@ with another parity every second byte gains its top bit (LIS01-A2 5.2.2 and 5.2.
 
 from __future__ import annotations
 
-ENOUGH = 64  # bytes of noise before anything is said
+ENOUGH = 24  # bytes of noise before anything is said: an analyzer that gets no answer sends one ENQ every 10 s
 SHARE = 0.3  # of them that no analyzer sends on purpose
-KINDS = 2  # different ones: a single value over and over is a keep-alive or a line at rest
+KINDS = {"HL7": 2}  # different ones: on these lines a single value over and over is a keep-alive
 KEPT = 256  # the newest noise, looked at
 # What a line may carry between frames and is no sign of garbage: the protocols' own controls, XON and XOFF, line ends.
 OWN = frozenset(b"\x02\x03\x04\x05\x06\x09\x0a\x0b\x0d\x11\x13\x15\x17\x1c")
@@ -58,7 +58,7 @@ class Garbage:
 
     def _speed(self) -> str:
         strange = [byte for byte in self._noise if _strange(byte)]
-        many = len(strange) >= SHARE * len(self._noise) and len(set(strange)) >= KINDS
+        many = len(strange) >= SHARE * len(self._noise) and len(set(strange)) >= KINDS.get(self._speaks, 1)
         return BAUD if self._count >= ENOUGH and many else ""
 
 
