@@ -74,6 +74,33 @@ def decode(
 
 
 @app.command()
+def trace(
+    analyzer: Annotated[str, typer.Argument(help="Its name in analyzers.toml.")],
+    since: Annotated[str, typer.Option(help='From when: 15m, 3d (ago), 10:30, 2026-01-30, "2026-01-30 10:30".')] = "",
+    until: Annotated[str, typer.Option(help="Up to when, written likewise.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the line speaks, until Ctrl-C.")] = False,
+    message: Annotated[str, typer.Option("--message", help="Only what was said around this message's id.")] = "",
+    as_hex: Annotated[bool, typer.Option("--hex", help="Bytes in hexadecimal.")] = False,
+    config: Config = HERE,
+) -> None:
+    """Show what was said on a line, byte for byte, live and from the past: without a time, the newest conversations.
+
+    → in: the analyzer said it; ← out: we did; in brackets what we made of it. Patients' data appears on purpose:
+    this is the engineer's tool, for the lab's own computer. Do not send its output outside the laboratory.
+    """
+    from middleware.trace_command import Wrong, run
+
+    settings = _settings(config)
+    try:
+        with _in_words():
+            run(settings, analyzer, since, until, follow, message, as_hex, typer.echo)
+    except Wrong as wrong:
+        raise _fail(str(wrong)) from wrong
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+@app.command()
 def check(config: Config = HERE) -> None:
     """Name every mistake in the configuration: file, key, reason, what to write instead."""
     from middleware.check import check as find

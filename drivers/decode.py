@@ -42,14 +42,24 @@ def decode_file(data: bytes, driver_name: str) -> dict[str, object]:
         else:
             _one(driver, found, messages, problems)
     if not messages and not problems:
-        raise DecodeError(_nothing(driver, data))
+        raise DecodeError(nothing_in(driver, data))
     return {"driver": driver.name, "messages": messages, "problems": problems}
+
+
+def found_in(driver: Driver, data: bytes) -> list[Found]:
+    """The messages a file's bytes hold, whole or cut, and what in between cannot be used; no message is decoded."""
+    return list(_found(driver, data))
+
+
+def framed(driver: Driver, data: bytes) -> bool:
+    """Do frames carry the records? Then one that cannot be used leaves a hole in the message around it."""
+    return driver.speaks != "HL7" and STX in data
 
 
 def _found(driver: Driver, data: bytes) -> Iterator[Found]:
     if driver.speaks == "HL7":
         return _blocks(data) if mllp.VT in data else _bare(data)
-    return _sessions(driver, data) if STX in data else _records(data)
+    return _sessions(driver, data) if framed(driver, data) else _records(data)
 
 
 def _one(driver: Driver, found: Found, messages: list[dict[str, object]], problems: list[dict[str, str]]) -> None:
@@ -64,7 +74,8 @@ def _one(driver: Driver, found: Found, messages: list[dict[str, object]], proble
     problems.extend({"where": where, "what": what} for what in decoded.problems)
 
 
-def _nothing(driver: Driver, data: bytes) -> str:
+def nothing_in(driver: Driver, data: bytes) -> str:
+    """Why nothing was found in these bytes, in words."""
     if not data.strip():
         return "the file is empty"
     sought = "an MLLP block or a segment MSH" if driver.speaks == "HL7" else "a frame or a record H"

@@ -32,17 +32,23 @@ def _no_edge(call: Call, _failed: Callable[[Exception], None]) -> Call:
     return call
 
 
+def _deaf(_noise: bytes) -> None:
+    return
+
+
 @dataclass(slots=True)
 class Hooks:
     """What a connection tells, and whom it asks. All are called on the event loop and must be quick, but `answer`,
     which is called in a thread: the messages to send back to a query, without frames, or None. `edge` wraps each call
-    that the loop makes into a connection: what goes wrong in it is told to the second function, not to the loop."""
+    that the loop makes into a connection: what goes wrong in it is told to the second function, not to the loop.
+    `noise` hears the bytes that mean nothing."""
 
     message: Callable[[Message], None]
     handshake: Callable[[], None]
     refused: Callable[[str], None]
     answer: Answer | None = None
     edge: Callable[[Call, Callable[[Exception], None]], Call] = _no_edge
+    noise: Callable[[bytes], None] = _deaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +239,7 @@ class AstmConnection(Connection):
         self._refuse("not stored")
 
     def _bad_frame(self, event: lis1a.FrameRefused) -> None:
-        self._record.later(event.raw, f"refused: {event.reason}")
+        self._record.refused(event.raw, event.reason)
         self._refuse(event.reason)
 
     def _began(self, event: lis1a.SessionBegan) -> None:
@@ -255,6 +261,7 @@ class AstmConnection(Connection):
 
     def _junk(self, event: lis1a.Junk) -> None:
         self._record.noise(event.raw)
+        self._hooks.noise(event.raw)
 
     def _refuse(self, why: str) -> None:
         self._record.say(self._receiver.refuse())

@@ -72,6 +72,7 @@ class Hl7Connection(Connection):
         """A block without its end: an incomplete message, never acknowledged."""
         if not event.raw.startswith(mllp.VT):
             self._record.noise(event.raw)
+            self._hooks.noise(event.raw)
             return None
         self._hooks.refused(event.what)
         self._record.begin()

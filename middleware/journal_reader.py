@@ -18,7 +18,7 @@ from middleware.journal_file import JournalError, micros, moment
 
 _STORED = "id, analyzer, received_at, protocol, incomplete, length(body), session"
 _MESSAGE = "id, analyzer, received_at, body, incomplete"
-_CHUNK = "at, data, note, said, said_at"
+CHUNK = "at, data, note, said, said_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,9 @@ class JournalReader:
         if bounds is None:
             return []
         rows = self._rows(
-            f"SELECT {_CHUNK} FROM chunk WHERE session = ? AND id BETWEEN ? AND ? ORDER BY id", *bounds
+            f"SELECT {CHUNK} FROM chunk WHERE session = ? AND id BETWEEN ? AND ? ORDER BY id", *bounds
         )  # fmt: skip
-        return [chunk for row in rows for chunk in _chunks(row)]
+        return [chunk for row in rows for chunk in chunks_of(row)]
 
     def _session_bounds(self, session: int) -> tuple[int, int, int] | None:
         rows = self._rows(
@@ -145,7 +145,8 @@ def _message(row: Any) -> Message:
     return Message(message_id, analyzer, moment(at), body, bool(incomplete))
 
 
-def _chunks(row: Any) -> list[Chunk]:
+def chunks_of(row: Any) -> list[Chunk]:
+    """What one row tells, of the columns CHUNK: what we had said before, then what the analyzer sent."""
     at, data, note, said, said_at = row
     if not data and said:
         return [Chunk(moment(said_at or at), "out", said, note)]

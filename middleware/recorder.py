@@ -14,7 +14,7 @@ from middleware.journal import Entry, Journal, JournalError, Session
 from middleware.journal_loop import Then
 from middleware.transports import Wire
 
-NOISE = 65_536  # bytes of noise kept of one conversation
+NOISE = 65_536  # bytes of noise and refused frames kept since a frame or block was accepted
 
 
 class Recorder:
@@ -28,6 +28,7 @@ class Recorder:
         self._wire, self._analyzer, self._protocol = wire, analyzer, protocol
         self._session: Session | None = None
         self._noise = 0
+        self._begun = False  # the present conversation has a row, or soon will
         self._said = b""
         self._said_at = 0
 
@@ -79,13 +80,30 @@ class Recorder:
             self._said, self._said_at = entry.said + self._said, entry.said_at or 0
 
     def later(self, data: bytes, note: str, ends: str = "") -> None:
-        """Written with the next commit."""
+        """Written with the next commit; but for a line that has long been sending nonsense only what ends a
+        conversation that has a row."""
+        if self._noise > NOISE and not (ends and self._begun):
+            self._said = b""
+            if ends:
+                self._session, self._begun = None, False
+            return
         self._side.later(self._entry(data, note, False, (), ends, None))
 
     def noise(self, data: bytes) -> None:
         """Bytes that mean nothing."""
-        if self._noise < NOISE:
-            self.later(data, "ignored")
+        self._useless(data, "ignored")
+
+    def refused(self, data: bytes, why: str) -> None:
+        """A frame that was not accepted."""
+        self._useless(data, f"refused: {why}")
+
+    def _useless(self, data: bytes, note: str) -> None:
+        """A byte in noise may look like an ENQ: the bound counts over conversations, until something is accepted."""
+        room = NOISE - self._noise
+        if room > 0:
+            self.later(data[:room], note)
+            if len(data) > room:
+                self.later(b"", "what follows is not kept until a frame is accepted")
         self._noise += len(data)
 
     def close(self, why: str) -> None:
@@ -107,5 +125,9 @@ class Recorder:
             self._session or self._current(), self._micros(), data, note, frame, said, at, messages, ends, then
         )
         if ends:
-            self._session, self._noise = None, 0
+            self._session, self._begun = None, False
+        else:
+            self._begun = True
+        if frame or messages:
+            self._noise = 0
         return entry

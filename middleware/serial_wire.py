@@ -133,6 +133,7 @@ class NetworkPortWire(Wire):
         super().__init__(url)
         self._port = port
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._unsent = 0
         self._room = threading.Event()
         self._room.set()
         self._writer = threading.Thread(target=self._write_all, daemon=True)
@@ -140,8 +141,12 @@ class NetworkPortWire(Wire):
         threading.Thread(target=self._read_all, daemon=True).start()
 
     def write(self, data: bytes) -> None:
-        if not self._ended:
-            self._outgoing.put(data)
+        if self._ended:
+            return
+        self._unsent += len(data)
+        self._outgoing.put(data)
+        if self._unsent > STUCK:
+            self.close()
 
     def close(self) -> None:
         if not self._ended:
@@ -174,8 +179,12 @@ class NetworkPortWire(Wire):
         try:
             while (data := self._outgoing.get()) is not None:
                 self._port.write(data)
+                self._call(self._sent, len(data))
         except OSError:
             self._call(self.close)
+
+    def _sent(self, size: int) -> None:
+        self._unsent -= size
 
     def _call(self, function: Callable[..., None], *values: object) -> None:
         if not self._loop.is_closed():

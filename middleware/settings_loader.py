@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from drivers import driver as forms
 from middleware.catalogue import CODED, FACILITIES, TESTS, Catalogue, read_catalogue
 from middleware.config_table import Table, bad_url
+from middleware.folder_place import bad_folder, taken_twice
 from middleware.problems import Problem, nearest
 from middleware.secrets_file import read_or_make
 from middleware.settings import (
@@ -34,7 +35,7 @@ from middleware.settings import (
 LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
 TABLES = ("lab", "store", "web", "hub", "reports", "sms")
-LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket")
+LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket", "folder")
 DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql")
 ALWAYS_ON = ("identity", "absurd", "critical", "never_list", "unproven_driver")
 RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "correction", "second_result")
@@ -269,7 +270,7 @@ def _analyzers(reading: Reading) -> tuple[AnalyzerSettings, ...]:
 
 def _analyzer(reading: Reading, table: Table) -> AnalyzerSettings:
     line = table.text("line", None).replace("{var}", str(reading.var))
-    if line and (wrong := bad_url(line, LINE_SCHEMES)):
+    if line and (wrong := bad_url(line, LINE_SCHEMES) or bad_folder(line)):
         table.problem("line", f'"{line}": {wrong}', "tcp-listen://0.0.0.0:9101, or serial:/dev/ttyUSB0?baud=9600")
     name = table.text("name", None, r"[a-z0-9_-]{1,40}", "small letters, digits, - and _")
     settings = AnalyzerSettings(
@@ -326,6 +327,9 @@ def _check_ports(
                     Problem(ANALYZERS, f"analyzer {analyzer.name}.line", reason, "a port of its own")
                 )
             taken.setdefault(port, f"analyzer {analyzer.name}")
+    for name, other in taken_twice((a.name, a.line) for a in analyzers if a.enabled):
+        reason = f"analyzer {other} takes these files already"
+        reading.problems.append(Problem(ANALYZERS, f"analyzer {name}.line", reason, "a folder or pattern of its own"))
 
 
 # ---- rules.toml -------------------------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from drivers.driver import DecodeError, Driver, Message, MessageType, WireError,
 from middleware import transports
 from middleware.connection import AstmConnection, Dialect, Hooks
 from middleware.connection_hl7 import Hl7Connection
+from middleware.folder_place import SCHEME
+from middleware.folder_wire import Folder
+from middleware.garbage import Garbage
 from middleware.journal import Journal
 from middleware.settings import AnalyzerSettings, Settings
 
@@ -29,7 +32,7 @@ TICK = 1.0  # seconds between two reports of the small changes of a line's state
 class LineState:
     """One line as it is now. `since`: when `connected` last changed; `handshake_at`: the last ENQ or block;
     `refused`: NAK, AE and AR of today (UTC); `messages`: since start; `address`: where we listen; `trouble`: one
-    sentence, "" when all is well."""
+    sentence, "" when all is well; `garbage`: the same while it is that bytes make no sense, until a message does."""
 
     analyzer: str
     connected: bool = False
@@ -40,6 +43,7 @@ class LineState:
     since: datetime | None = None
     messages: int = 0
     address: str = ""
+    garbage: str = ""
 
 
 OnMessage = Callable[[Message], None]
@@ -93,6 +97,7 @@ class _Line:
         self._state = LineState(analyzer.name, since=now())
         self._published: LineState | None = None
         self._wires = 0
+        self._garbage = Garbage("")
         self._day = now().date()
 
     async def run(self) -> None:
@@ -101,8 +106,7 @@ class _Line:
         self._publish()
         while True:
             try:
-                serve = partial(self._serve, driver=_driver(self._analyzer))
-                await transports.line(self._analyzer.line).run(serve, self._tell)
+                await self._begin(_driver(self._analyzer))
             except Exception as wrong:  # noqa: BLE001 - loop edge: shown and logged, the line begins again
                 self._tell("down", _sentence(wrong))
             await asyncio.sleep(pauses.next())
@@ -113,9 +117,19 @@ class _Line:
             await asyncio.sleep(TICK)
             self._publish()
 
+    async def _begin(self, driver: Driver) -> None:
+        url = self._analyzer.line
+        self._garbage = Garbage(driver.speaks)
+        if url.startswith(SCHEME):
+            hooks = Hooks(self._message, self._handshake, self._refused)
+            folder = Folder(url, self._journal, self.name, driver, hooks, self._now, self._zone)
+            await folder.run(self._count, self._tell)
+        else:
+            await transports.line(url).run(partial(self._serve, driver=driver), self._tell)
+
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
-        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver), _edge)
+        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver), _edge, self._noise)
         try:
             if driver.speaks == "HL7":
                 await Hl7Connection(wire, self._journal, self.name, hooks, self._zone).run()
@@ -140,9 +154,15 @@ class _Line:
         self._publish()
 
     def _recovered(self) -> None:
-        if self._state.trouble:
+        if self._state.trouble != self._state.garbage:
             log.info("%s: line is back", self.name)
-            self._change(trouble="")
+            self._change(trouble=self._state.garbage)
+
+    def _noise(self, noise: bytes) -> None:
+        if self._garbage.heard(noise):
+            log.warning("%s: %s", self.name, self._garbage.why)
+            self._change(garbage=self._garbage.why, trouble=self._state.trouble or self._garbage.why)
+            self._publish()
 
     def _count(self, change: int) -> None:
         self._wires += change
@@ -153,6 +173,10 @@ class _Line:
         self._publish()
 
     def _message(self, message: Message) -> None:
+        if not message.incomplete and self._garbage.good():
+            log.info("%s: bytes make sense again", self.name)
+            ended = self._state.garbage
+            self._change(garbage="", trouble="" if self._state.trouble == ended else self._state.trouble)
         self._change(message_at=message.received_at, messages=self._state.messages + 1)
         self._on_message(message)
 

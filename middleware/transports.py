@@ -22,6 +22,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to connect
 CONNECT_TIMEOUT = 10.0
 FULL = 65_536  # bytes read and not taken: stop reading
 STUCK = 1_048_576  # bytes written and not sent: the other end is gone
+UNANSWERED = 120.0  # seconds until a peer that confirms nothing we sent counts as gone
+MOST = 400  # connections of one line; analyzers that forget to hang up must not use up this computer's
 
 Handle = Callable[["Wire"], Awaitable[None]]
 Heard = Callable[["bytes | None"], None]
@@ -185,7 +187,7 @@ class TcpListen:
     async def run(self, handle: Handle, tell: Tell) -> None:
         """Accept until cancelled. OSError when the port cannot be had: the supervisor tries again."""
         loop = asyncio.get_running_loop()
-        tasks: set[asyncio.Task[None]] = set()
+        tasks: dict[asyncio.Task[None], None] = {}  # in the order they came
 
         def accepted() -> Wire:
             return _Accepted(handle, tasks)
@@ -203,15 +205,17 @@ class TcpListen:
 class _Accepted(Wire):
     """A wire that starts its own task when it is connected."""
 
-    def __init__(self, handle: Handle, tasks: set[asyncio.Task[None]]) -> None:
+    def __init__(self, handle: Handle, tasks: dict[asyncio.Task[None], None]) -> None:
         super().__init__()
         self._handle, self._tasks = handle, tasks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if len(self._tasks) >= MOST:
+            next(iter(self._tasks)).cancel()  # the oldest
         task = self._loop.create_task(_handled(self._handle, self))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda ended: self._tasks.pop(ended, None))
 
 
 class Dial:
@@ -280,7 +284,7 @@ async def _handled(handle: Handle, wire: Wire) -> None:
         wire.close()
 
 
-async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: dict[asyncio.Task[None], None]) -> None:
     waiting = list(tasks)
     for task in waiting:
         task.cancel()
@@ -290,6 +294,8 @@ async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
 def _reason(wrong: BaseException) -> str:
     if isinstance(wrong, TimeoutError):
         return "no answer"
+    if isinstance(wrong, socket.gaierror):  # its numbers are not those of errno
+        return f"the name is unknown ({wrong.strerror})"
     if isinstance(wrong, OSError) and wrong.errno:
         return os.strerror(wrong.errno)
     return str(wrong) or type(wrong).__name__
@@ -302,11 +308,12 @@ def _address(name: object) -> str:
 
 
 def _keep_alive(sock: socket.socket | None) -> None:
-    """A cable pulled on an idle line is noticed within two minutes."""
+    """A cable pulled is noticed within two minutes, on an idle line as on one where our last reply hangs."""
     if sock is None:
         return
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        waits = ("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)
+        for option, value in (*waits, ("TCP_USER_TIMEOUT", int(UNANSWERED * 1000))):
             if hasattr(socket, option):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -7,7 +7,7 @@ import pytest
 from middleware import pipeline
 from middleware.journal import Journal
 from middleware.schema import AnalyzerMessage, AuditRow, ResultRow
-from server.lab.pages.messages import Piece, visible
+from middleware.spelled import Piece, visible
 
 MESSAGE = (
     b"H|\\^&|||XN-550^00-11^11001^^^^12345678||||||||E1394-97\r"
@@ -133,6 +133,7 @@ def test_unknown_messages(client_as):
         (b"\x7f\x1c", (Piece("<DEL>", True), Piece("<FS>", True))),
         ("सुनीता".encode(), (Piece("सुनीता"),)),
         (b"\xb5g <b>", (Piece("\u00b5g <b>"),)),
+        (b"\x9b1m", (Piece("<9B>", True), Piece("1m"))),
     ],
 )
 def test_visible(data, pieces):

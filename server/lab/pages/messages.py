@@ -21,6 +21,7 @@ from middleware.lab import Lab
 from middleware.model import Actor, Right
 from middleware.reading import Reading, read
 from middleware.settings import AnalyzerSettings
+from middleware.spelled import Piece, visible
 from middleware.store import messages_view
 from middleware.store.analyzers_view import Recent
 from middleware.store.messages_view import Books, Filed
@@ -31,21 +32,6 @@ router = APIRouter()
 MAY = Annotated[Actor, Depends(require(Right.MESSAGES))]
 PER_PAGE = 50
 SHOWS = ("all", "failed", "unmatched")
-# ASCII control characters by their standard names; those a line uses all day have a picture of their own.
-NAMES = (
-    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "TAB", "LF", "VT", "FF", "CR", "SO", "SI", "DLE",
-    "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US",
-)  # fmt: skip
-BREAKS = (0x0D, 0x0A)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of bytes as shown: text, or one control character by name. `ends` begins a new line after it."""
-
-    text: str
-    control: bool = False
-    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,25 +169,3 @@ def _day(lab: Lab, text: str) -> tuple[datetime | None, datetime | None]:
 
 def _said(chunk: Chunk) -> Said:
     return Said(chunk.at, chunk.direction, visible(chunk.data), chunk.note)
-
-
-def visible(data: bytes) -> tuple[Piece, ...]:
-    """Bytes as people read them: UTF-8 where it is, else Latin-1; every control character by its name."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    pieces: list[Piece] = []
-    plain = ""
-    for place, char in enumerate(text):
-        code = ord(char)
-        if code >= 0x20 and code != 0x7F:
-            plain += char
-            continue
-        if plain:
-            pieces.append(Piece(plain))
-            plain = ""
-        following = text[place + 1 : place + 2]
-        ends = code in BREAKS and not (following and ord(following) in BREAKS)
-        pieces.append(Piece(f"<{NAMES[code] if code < 0x20 else 'DEL'}>", True, ends))
-    return (*pieces, Piece(plain)) if plain else tuple(pieces)
