@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
 
-.PHONY: help install run demo-once test lint bench browser clean
+.PHONY: help install run demo-once test lint bench browser clean fuzz
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ test: $(TEST_STAMP) browser lint  ## everything: lint, unit, wire, pages, browse
 
 bench: $(TEST_STAMP)  ## measure, print the table, write bench/results.md
 	$(BIN)/python -m bench
+
+fuzz: $(TEST_STAMP)  ## a million broken inputs are read or refused, nothing else (N=, SEED=, FIRST= to go on, JOBS=)
+	$(BIN)/python -m tests.wire.fuzz --inputs $(or $(N),1000000) --seed $(or $(SEED),1) --first $(or $(FIRST),0) --processes $(or $(JOBS),1)
 
 clean:  ## remove the virtual environment and the demo's data
 	rm -rf .venv var
