@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
 
-.PHONY: help install run demo-once test lint bench crash browser clean
+.PHONY: help install run demo-once test lint bench crash fuzz browser clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench: $(TEST_STAMP)  ## measure, print the table, write bench/results.md
 
 crash: $(TEST_STAMP)  ## kill -9 the middleware N=200 times, then count; goes on where it stopped (ARGS=--help)
 	$(BIN)/python -m tests.crash $(or $(N),200) $(ARGS)
+
+fuzz: $(TEST_STAMP)  ## a million broken inputs are read or refused, nothing else (N=, SEED=, FIRST= to go on, JOBS=)
+	$(BIN)/python -m tests.wire.fuzz --inputs $(or $(N),1000000) --seed $(or $(SEED),1) --first $(or $(FIRST),0) --processes $(or $(JOBS),1)
 
 clean:  ## remove the virtual environment and the demo's data
 	rm -rf .venv var

@@ -101,7 +101,9 @@ def test_another_sender_is_a_problem_sentence_and_nothing_more() -> None:
         ("D", "N", "^^0042^B", MessageType.OTHER),
     ],
 )
-def test_rc_36_controls_and_training_are_kept_from_patients(mode: str, action: str, o4: str, type: MessageType) -> None:
+def test_rc_36_6_12_receiver_controls_and_training_are_kept_from_patients(
+    mode: str, action: str, o4: str, type: MessageType
+) -> None:
     assert xn("R|1|^^^^WBC^1|5.1", mode=mode, action=action, o4=o4).type is type
 
 
@@ -111,18 +113,18 @@ def test_a_control_beside_a_patient_hides_no_patient() -> None:
     assert said.problems == ("controls and patients in one message: none of it is taken as a control",)
 
 
-def test_rc_03_a_result_without_an_order_has_no_sample() -> None:
+def test_rc_03_4_1_receiver_a_result_without_an_order_has_no_sample() -> None:
     said = decode("erba_xl", "H|`^&\rP|1|77\rR|1|^^^K|4\rL|1|N\r")
     assert [(o.sample_id, o.value) for o in said.observations] == [(None, "4")]
     assert said.problems == ("rows without a sample id",)
 
 
-def test_rc_04_the_next_patients_rows_do_not_keep_the_last_ones_sample() -> None:
+def test_rc_04_4_1_receiver_the_next_patients_rows_do_not_keep_the_last_ones_sample() -> None:
     said = decode("erba_xl", "H|`^&\rP|1\rO|1|7\rR|1|^^^K|4\rP|2\rR|1|^^^K|5\rL|1|N\r")
     assert [o.sample_id for o in said.observations] == ["7", None]
 
 
-def test_rc_01_a_comment_belongs_to_the_row_before_it_and_to_no_other() -> None:
+def test_rc_01_4_1_receiver_a_comment_belongs_to_the_row_before_it_and_to_no_other() -> None:
     said = decode("erba_xl", "H|`^&\rC|1|I|of H\rP|1\rC|1|I|of P\rO|1|7\rC|1|I|of O\rR|1|^^^K|4\rC|1|I|of R\rL|1|N\r")
     assert [o.comments for o in said.observations] == [("of R",)]
 
@@ -265,7 +267,7 @@ def test_elsewhere_every_measurement_is_reported() -> None:
 ASKED = "H|\\^&|||cobas-e411^1|||||host|TSREQ^REAL|P|1\rQ|1|^^0042^587^0^2^^S1^SC||ALL||||||||A\rL|1|N\r"
 
 
-def test_rc_34_nothing_known_is_said_in_the_vendors_way() -> None:
+def test_rc_34_12_3_sender_nothing_known_is_said_in_the_vendors_way() -> None:
     cobas, erba = load_driver("roche_cobas_e411"), load_driver("erba_xl")
     assert cobas.answer(decode(cobas, ASKED)) == [b"H|\\^&|||Lab Mitra|||||cobas-e411^1|TSDWN^REPLY|P|1\rL|1|N\r"]
     asked = decode(erba, "H|`^&||||||||||P|E 1394-97\rQ|1|^0042`0043\rL|1|N\r")
