@@ -22,6 +22,8 @@ Above = Mapping[str, Fields]
 
 T = TypeVar("T")
 _SAMPLE_ID, _CODE = attrgetter("sample_id"), attrgetter("code")
+_DIGITS = frozenset("0123456789")
+_MEASUREMENT = Kind.MEASUREMENT
 _new = tuple.__new__  # a tuple's own: what a named tuple's constructor does, without its detour
 
 Get = Callable[[Fields], "str | None"]
@@ -117,7 +119,9 @@ class Reader:
         self.values = [get for _, get in self._many(form.value)]
         self.coded = self._many(form.coded)[0][1] if form.coded else None
         self.times = self._many(form.observed_at)
-        self.own_time = any(record == dialect.row for record, _ in self.times)
+        self.times_in_rows = any(record == dialect.row for record, _ in self.times)
+        first = (form.observed_at,) if isinstance(form.observed_at, str) else form.observed_at[:1]
+        self.row_time = "".join(first) if self.times_in_rows and first[0].split(".")[0] == dialect.row else ""
         self.ids = self._many(form.sample_id)
         self.marks = [(self._many(address)[0], value) for address, value in form.control]
         self.control_id = re.compile(form.control_id) if form.control_id else None
@@ -164,20 +168,20 @@ class Reader:
     def standing(self, above: Above) -> Standing:
         """What these records say to all rows below them."""
         sample_id = self.sample_id(above)
-        observed_at = None if self.own_time else self.time([], above)
+        observed_at = None if self.times_in_rows else self.time([], above)
         return Standing(above, sample_id, self.is_control(above, sample_id), observed_at)
 
     def value(self, fields: Fields) -> str | None:
-        """The value: the first of its addresses that was sent, outer blanks off."""
-        for get in self.values:
-            found = get(fields)
-            if found is not None:
-                return found.strip()
-        return None
+        """The first of the value's addresses that was sent."""
+        return next((found for get in self.values if (found := get(fields)) is not None), None)
 
-    def is_masked(self, value: str) -> bool:
-        """True for what stands where a number should be and is none."""
-        return value[0] not in "0123456789" and self.masked.fullmatch(value) is not None
+    def moment(self, _sent: str, found: str | None) -> str | None:
+        """A time; all zeros is none."""
+        return found if found and found.strip("0 ") else None
+
+    def time_of(self, fields: Fields, standing: Standing) -> str | None:
+        """The time of a row."""
+        return self.time(fields, standing.above) if self.times_in_rows else standing.observed_at
 
     def time(self, fields: Fields, above: Above) -> str | None:
         """The first time that was sent; all zeros is none."""
@@ -185,7 +189,7 @@ class Reader:
             source = fields if record == self.dialect.row else above.get(record)
             found = get(source) if source is not None else None
             if found:
-                return found if found.strip("0 ") else None
+                return self.moment(found, found)
         return None
 
     # ---- what one field's text says
@@ -239,45 +243,45 @@ def _observer(use: Reader) -> Observe:
     code_at, named = use.column(form.code, use.named)
     if form.code_name and place(form.code_name.partition(".")[2]).field - dialect.first != code_at:
         raise ValueError(f"{form.name}: code and code_name stand in one field")
-    value = form.value if isinstance(form.value, str) else form.value[0]
-    raw_at, _ = use.column(value, use.word)
-    unit_at, unit_of = use.column(form.unit, use.unit)
-    flag_at, flags_of = use.column(form.flag, use.flags)
-    range_at, range_of = use.column(form.range, use.word)
-    status_at, status_of = use.column(form.status, use.word)
-    indexes = (code_at, raw_at, unit_at, flag_at, range_at, status_at)
-    pick, width = itemgetter(*indexes), max(indexes) + 1
+    first_value = form.value if isinstance(form.value, str) else form.value[0]
+    raw_at, _ = use.column(first_value, use.word)
+    unit_at, units = use.column(form.unit, use.unit)
+    flag_at, flagged = use.column(form.flag, use.flags)
+    range_at, ranges = use.column(form.range, use.word)
+    status_at, states = use.column(form.status, use.word)
+    time_at, times = use.column(use.row_time, use.moment)
+    at = (code_at, raw_at, unit_at, flag_at, range_at, status_at, time_at)
+    pick, width = itemgetter(*at), max(at) + 1
     unsent: tuple[None, ...] = (None,) * width
-    read_value = None if value == form.value and value.count(".") == 1 else use.value
-    read_time = use.time if use.own_time else None
-    read_coded, component = use.coded, dialect.component
-    kind_of = _unlisted(form, dialect)
-    is_masked = use.is_masked
+    value_is_whole = first_value == form.value and form.value.count(".") == 1
+    has_time, read_value, read_time, read_coded = bool(use.row_time), use.value, use.time_of, use.coded
+    component, masked, kind_of = dialect.component, use.masked.fullmatch, _unlisted(form, dialect)
 
     def observation(fields: Fields, standing: Standing, ordinal: int) -> Observation:
         cells = fields if len(fields) >= width else (*fields, *unsent[len(fields) :])
-        code_text, raw, unit_text, flag_text, range_text, status_text = pick(cells)
+        code_text, raw, unit_text, flag_text, range_text, status_text, time_text = pick(cells)
         code, name, kind = named[code_text]
-        if read_value is not None:
-            value = read_value(fields)
-        else:
-            value = None if raw is None else raw.strip()
-        flags = flags_of[flag_text]
+        flags = flagged[flag_text]
+        value = raw if value_is_whole else read_value(fields)
+        if value is not None:
+            value = value.strip()
+        if kind is None:
+            kind = kind_of(fields, code, name, value, flags) if kind_of is not None else _MEASUREMENT
         return _new(Observation, (
             standing[1],  # sample_id
             code,
             name,
             value,
             raw,
-            unit_of[unit_text],
+            units[unit_text],
             flags,
-            range_of[range_text],
-            status_of[status_text],
+            ranges[range_text],
+            states[status_text],
             None,  # aspect: none of these families tells several aspects of one test apart
             (),  # comments: they follow the row
-            bool(value) and is_masked(value),
-            read_time(fields, standing[0]) if read_time is not None else standing[3],
-            kind or kind_of(fields, code, name, value, flags),
+            value[0] not in _DIGITS and masked(value) is not None if value else False,
+            times[time_text] if has_time and time_text else read_time(fields, standing),
+            kind,
             ordinal,
             read_coded(fields) if read_coded is not None and component in (raw or "") else None,
         ))  # fmt: skip
@@ -285,10 +289,10 @@ def _observer(use: Reader) -> Observe:
     return observation
 
 
-def _unlisted(form: Form, dialect: Dialect) -> Callable[..., Kind]:
-    """The function that decides what a row of an unlisted code is."""
+def _unlisted(form: Form, dialect: Dialect) -> Callable[..., Kind] | None:
+    """The function that decides what a row of an unlisted code is; None when all of them are measurements."""
     if form.unlisted is a_measurement:
-        return lambda *_row: Kind.MEASUREMENT
+        return None
     decide, typed = form.unlisted, not dialect.first
 
     def kind_of(fields: Fields, code: str | None, name: str | None, value: str | None, flags: tuple[str, ...]) -> Kind:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from drivers.wire import WireError
@@ -110,7 +111,7 @@ def lines(body: str) -> list[str]:
     """The records as text: CR ends one (5.4.1); CRLF and LF are read too; empty lines are nothing."""
     if "\n" in body:
         body = body.replace("\r\n", "\r").replace("\n", "\r")
-    return [line for line in body.split("\r") if line]
+    return list(filter(None, body.split("\r")))
 
 
 def parse(body: bytes | str, charset: str | None = None) -> list[Record]:
@@ -124,12 +125,13 @@ def rows(body: bytes | str, charset: str | None = None) -> tuple[list[list[str]]
     if not found:
         raise WireError("the message is empty")
     now = delimiters(found[0])
-    marks, first = [], 0
-    for number, line in enumerate(found):
-        if number and line[0] in "Hh" and _is_header(line):
-            marks += [now] * (number - first)
-            now, first = delimiters(line), number
-    marks += [now] * (len(found) - first)
+    heads = [number for number, line in enumerate(found) if line[0] in "Hh" and number and _is_header(line)]
+    if not heads:
+        separator = now.field
+        return [line.split(separator) for line in found], [now] * len(found)
+    marks: list[Delimiters] = []
+    for begins, ends in pairwise([0, *heads, len(found)]):
+        marks += [delimiters(found[begins])] * (ends - begins)
     return [line.split(mark.field) for line, mark in zip(found, marks, strict=True)], marks
 
 
