@@ -101,13 +101,22 @@ def trace(
 
 
 @app.command()
-def check(config: Config = HERE) -> None:
+def check(
+    config: Config = HERE,
+    deep: Annotated[bool, typer.Option("--deep", help="Read journal and databases from end to end, too.")] = False,
+) -> None:
     """Name every mistake in the configuration: file, key, reason, what to write instead."""
     from middleware.check import check as find
     from middleware.check import report
+    from middleware.sound import deep as read_all
 
     typer.echo(report(config, os.environ))
-    raise typer.Exit(1 if find(config, os.environ) else 0)
+    if find(config, os.environ):
+        raise typer.Exit(1)
+    told = list(read_all(_settings(config))) if deep else []
+    for sentence, _ in told:
+        typer.echo(sentence)
+    raise typer.Exit(0 if all(whole for _, whole in told) else 1)
 
 
 @app.command()

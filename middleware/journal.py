@@ -116,7 +116,7 @@ class Journal:
         loop = asyncio.get_running_loop()
         side = self._sides.get(loop)
         if side is None:
-            side = self._sides[loop] = LoopSide(self._put, self._keep)
+            side = self._sides[loop] = LoopSide(self._put, self._keep, self._silent)
         return side
 
     def later(
@@ -270,10 +270,17 @@ class Journal:
         if session.opening != self._opening:
             rows.sessions += (session.id, session.analyzer, session.protocol, session.peer, at, number)
 
-    def _failed(self, batch: list[Entry], broken: Exception) -> None:
+    def _silent(self) -> None:
+        """The writer waits for a disk that neither does nor refuses what it is asked."""
+        self._fails("the disk does not answer")
+
+    def _fails(self, why: str) -> None:
         if not self.failing:
             self.failing = True
-            log.error("journal %s cannot be written (%s); analyzers are refused and keep their data", self.path, broken)
+            log.error("journal %s cannot be written (%s); analyzers are refused and keep their data", self.path, why)
+
+    def _failed(self, batch: list[Entry], broken: Exception) -> None:
+        self._fails(str(broken))
         if self._conn is not None:
             with suppress(sqlite3.Error):
                 self._conn.close()

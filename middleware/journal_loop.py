@@ -63,10 +63,13 @@ class Entry:
 class LoopSide:
     """One event loop's entries. All but `tell` is called on that loop."""
 
-    def __init__(self, hand_over: Callable[[list[Entry]], None], keep: Callable[[Entry], None]) -> None:
-        """`hand_over` gives a batch to the writer's thread; `keep` an entry that no one waits for."""
+    def __init__(
+        self, hand_over: Callable[[list[Entry]], None], keep: Callable[[Entry], None], silent: Callable[[], None]
+    ) -> None:
+        """`hand_over` gives a batch to the writer's thread; `keep` an entry that no one waits for; `silent` is called
+        when an entry has waited too long."""
         self._loop = asyncio.get_running_loop()
-        self._hand_over, self._keep = hand_over, keep
+        self._hand_over, self._keep, self._silent = hand_over, keep, silent
         self._gathered: list[Entry] = []
         self._waiting: deque[tuple[float, list[Entry]]] = deque()
         self._look: asyncio.TimerHandle | None = None
@@ -123,7 +126,8 @@ class LoopSide:
             if deadline > now:
                 break
             for entry in entries:
-                if entry.side is not None:
+                if entry.side is not None and not entry.given_up:
+                    self._silent()
                     self.give_up(entry)
         self._forget()
         self._look = self._loop.call_later(LOOK, self._overdue) if self._waiting else None

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from middleware import store
+from middleware import sound, store
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
 from middleware.schema import AnalyzerMessage, AnalyzerState
@@ -99,9 +99,12 @@ def _put_lamp(conn: Any, state: LineState, result_at: datetime | None, now: date
 
 
 def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. JournalError when the journal cannot be used."""
+    """Run until SIGTERM or SIGINT; the exit code. JournalError when the journal cannot be used, Trouble when a file is
+    damaged."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.journal.parent.mkdir(parents=True, exist_ok=True)
+    sound.must_be_whole(settings.journal, sound.JOURNAL)
+    sound.url_must_be_whole(settings.database_url, sound.LAB)
     journal = Journal.open(settings.journal)
     lab = open_lab(settings)
     worker = Worker(lab, journal)

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from middleware import sound
 from middleware.migrate import upgrade
 from middleware.settings import Settings
 from server.processes import Processes, stop_event
@@ -23,6 +24,9 @@ WELL = 60.0  # seconds after which a start counts as good
 def upgrade_all(settings: Settings) -> None:
     """Bring both databases to today's shape."""
     settings.var.mkdir(parents=True, exist_ok=True)
+    sound.must_be_whole(settings.journal, sound.JOURNAL)
+    sound.url_must_be_whole(settings.database_url, sound.LAB)
+    sound.url_must_be_whole(settings.reports.database_url, sound.REPORTS)
     upgrade(settings.database_url)
     upgrade_reports(settings.reports.database_url)
 

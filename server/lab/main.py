@@ -13,7 +13,7 @@ import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
-from middleware import handover
+from middleware import handover, sound
 from middleware.lab import Lab, open_lab
 from middleware.settings import Settings
 from server import serving as server
@@ -28,6 +28,7 @@ def serve(settings: Settings) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("apscheduler", "httpx2", "httpcore2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    sound.url_must_be_whole(settings.database_url, sound.LAB)
     lab = open_lab(settings)
     scheduler = start_outbox(lab)
     config = uvicorn.Config(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uvicorn
 
+from middleware import sound
 from middleware.settings import Settings
 from server import serving
 from server.reports.app import create_app
@@ -17,6 +18,7 @@ from server.strings import Strings
 def server(settings: Settings) -> uvicorn.Config:
     """The report service, ready to be served, its database upgraded."""
     reports = settings.reports
+    sound.url_must_be_whole(reports.database_url, sound.REPORTS)
     upgrade(reports.database_url)
     app = create_app(reports, Strings.load(settings.config), settings.config)
     # Behind a reverse proxy on this machine its X-Forwarded-For is believed, nobody else's.

@@ -110,6 +110,9 @@ def explain(tally: Tally) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except RuntimeError as broken:
+        say(f"{broken}\nthe run has failed; the same command tries on from here")
+        sys.exit(1)
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from here")
         sys.exit(130)

@@ -204,8 +204,7 @@ class Run:
         for analyzer in self._analyzers:
             analyzer.finish()
         self._until(lambda: not any(a.is_alive() for a in self._analyzers), "every message is acknowledged")
-        reader = JournalReader(self.settings.journal)
-        self._until(lambda: not reader.unprocessed(limit=1), "every message is processed")
+        self._drain()
         if code := self._middleware.end(signal.SIGTERM):
             raise RuntimeError(f"the middleware ended with {code} when asked to:\n{self._middleware.tail()}")
         tally = self.books.settled()
@@ -219,6 +218,19 @@ class Run:
         return tally
 
     # ---- inside
+
+    def _drain(self) -> None:
+        """Wait until everything is processed, as long as it goes forward: many short lives leave a long queue."""
+        reader = JournalReader(self.settings.journal)
+        left, deadline = 1, time.monotonic() + UP
+        while left:
+            if (code := self._middleware.ended(0.1)) is not None:
+                raise RuntimeError(f"the middleware ended by itself ({code}):\n{self._middleware.tail()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{left} messages are not processed\n{self._middleware.tail()}")
+            before, left = left, len(reader.unprocessed(limit=100_000))
+            if left < before:
+                deadline = time.monotonic() + UP
 
     def _round(self, when: Moment) -> str:
         """One life and death; what is said of it."""

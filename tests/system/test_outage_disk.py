@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from drivers.wire import lis1a, mllp
-from middleware import journal_file, lab, work
+from middleware import journal_file, journal_loop, lab, work
 from middleware.journal import JournalReader
 from middleware.lab import Lab, make_engine
 from middleware.schema import ResultRow
@@ -32,6 +32,7 @@ from tests.system.support import Lines, until
 
 ANALYZER_WAITS = 15.0  # 6.5.2.3; no answer within it and the analyzer ends the session
 NOBODY = 65534
+LISTEN = "tcp-listen://127.0.0.1:0"
 
 
 # ---- what may happen to a file -----------------------------------------------------------------------------------
@@ -191,7 +192,7 @@ async def test_a_journal_that_cannot_be_written_is_said_twice_and_loses_nothing(
     assert journal_file.BUSY < ANALYZER_WAITS / 2
     monkeypatch.setattr(journal_file, "BUSY", 0.02)
     caplog.set_level("INFO")
-    units = analyzer("a", "tcp-listen://127.0.0.1:0"), analyzer("h", "tcp-listen://127.0.0.1:0", "generic_hl7")
+    units = analyzer("a", LISTEN), analyzer("h", LISTEN, "generic_hl7")
     async with running(path, *units) as lines:
         a, h = await lines.connect("a"), await lines.connect("h")
         assert set(await a.send(astm(1))) == set(ACK) and await say_hl7(h, 1) == b"AA"
@@ -211,6 +212,32 @@ async def test_a_journal_that_cannot_be_written_is_said_twice_and_loses_nothing(
     kept = [reader.message(stored.id) for stored in reversed(reader.messages())]
     assert {m.body for m in kept if m} == {make(n) for n in range(1, 5) for make in (astm, hl7)}
     assert len(kept) == 8, "each once"
+
+
+async def test_a_disk_that_does_not_answer_is_said_twice_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It neither does nor refuses what the writer asks: the analyzers are refused all the same, and in time."""
+    assert journal_loop.PATIENCE + journal_loop.LOOK < ANALYZER_WAITS
+    monkeypatch.setattr(journal_loop, "PATIENCE", 0.1)
+    monkeypatch.setattr(journal_loop, "LOOK", 0.02)
+    monkeypatch.setattr(journal_file, "BUSY", 60.0)  # as if the system call did not return
+    caplog.set_level("INFO")
+    path, units = tmp_path / "journal", (analyzer("a", LISTEN), analyzer("h", LISTEN, "generic_hl7"))
+    async with running(path, *units) as lines:
+        a, h = await lines.connect("a"), await lines.connect("h")
+        with locked(path):
+            for number in range(1, 3):
+                await refused_astm(a, number)
+                assert await say_hl7(h, number) == b"AE"
+        for number in range(1, 3):
+            assert set(await a.send(astm(number))) == set(ACK) and await say_hl7(h, number) == b"AA"
+        await a.close()
+        await h.close()
+    assert [r.levelname for r in caplog.records if r.name == "labmitra.journal"] == ["ERROR", "INFO"]
+    reader = JournalReader(path)
+    kept = [m.body for stored in reader.messages() if (m := reader.message(stored.id)) and not m.incomplete]
+    assert set(kept) == {make(n) for n in range(1, 3) for make in (astm, hl7)}, "what waited may stand twice"
 
 
 # ---- the lab's database ------------------------------------------------------------------------------------------
