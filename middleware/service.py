@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from middleware import store
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
+from middleware.retention import Retention
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from middleware.settings import Settings
 from middleware.supervisor import LineState, run_lines
@@ -103,6 +104,8 @@ def serve(settings: Settings) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.journal.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal.open(settings.journal)
+    if settings.journal_days:
+        journal.quiet = Retention(settings.journal_days, journal.now)
     lab = open_lab(settings)
     worker = Worker(lab, journal)
     lamps = Lamps(lab, worker)
