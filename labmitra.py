@@ -101,6 +101,19 @@ def trace(
 
 
 @app.command()
+def journal(config: Config = HERE) -> None:
+    """Say what the flight recorder holds, what waits, and what of it would go ([store] journal_days)."""
+    from datetime import UTC, datetime
+
+    from middleware.journal_overview import overview
+
+    settings = _settings(config)
+    with _in_words():
+        lines = overview(settings.journal, settings.journal_days, datetime.now(UTC), settings.lab.timezone)
+    typer.echo("\n".join(lines))
+
+
+@app.command()
 def check(
     config: Config = HERE,
     deep: Annotated[bool, typer.Option("--deep", help="Read journal and databases from end to end, too.")] = False,

@@ -69,6 +69,7 @@ class Journal:
         self.failing = False
         self.now = now
         self.micros: Callable[[], int] = _micros_now if now is _utc_now else lambda: micros(now())
+        self.quiet: Callable[[sqlite3.Connection], None] | None = None  # the writer's work while nobody waits
         self._lock_file = _lock(path)
         self._opening = 0
         self._chunk = 0
@@ -208,14 +209,27 @@ class Journal:
     def _run(self) -> None:
         going = True
         while going:
+            quiet = False
             self._idle = True  # before the look at what there is: what comes after it wakes us
             if not any(entry.waiter or entry.side for entry in tuple(self._todo)):
-                with suppress(queue.Empty):
+                try:
                     going = self._wake.get(timeout=LINGER)
+                except queue.Empty:
+                    quiet = True
             self._idle = False
+            if quiet:
+                self._rest()
             while self._todo:
                 if not self._commit(self._take()):
                     break
+
+    def _rest(self) -> None:
+        if self.quiet is None or self._todo or self.failing or self._conn is None:
+            return
+        try:
+            self.quiet(self._conn)
+        except sqlite3.Error as broken:  # the next commit finds out, and says so
+            log.debug("quiet work of the journal put off: %s", broken)
 
     def _take(self) -> list[Entry]:
         todo, count = self._todo, min(len(self._todo), BATCH)

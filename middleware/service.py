@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from middleware import sound, store
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
+from middleware.retention import Retention
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from middleware.settings import Settings
 from middleware.supervisor import LineState, run_lines
@@ -106,6 +107,8 @@ def serve(settings: Settings) -> int:
     sound.must_be_whole(settings.journal, sound.JOURNAL)
     sound.url_must_be_whole(settings.database_url, sound.LAB)
     journal = Journal.open(settings.journal)
+    if settings.journal_days:
+        journal.quiet = Retention(settings.journal_days, journal.now)
     lab = open_lab(settings)
     worker = Worker(lab, journal)
     lamps = Lamps(lab, worker)

@@ -150,6 +150,7 @@ class Settings:
     panel_names: Mapping[str, tuple[str, str]] = field(
         default_factory=dict
     )  # code → English, Hindi; also report groups
+    journal_days: int = 400  # processed conversations of the journal are kept so long; 0: for ever
 
 
 def load(config_dir: Path, environ: Mapping[str, str]) -> Settings:

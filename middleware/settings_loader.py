@@ -115,7 +115,7 @@ def read_settings(
         secret=reading.secret(store, "secret", reading.var / "secret"), analyzers=analyzers, rules=_rules(reading),
         catalogue=reading.catalogue.tests, panels=reading.catalogue.panels,
         facilities=tuple(_facility(f) for f in reading.catalogue.facilities), reports=reports,
-        panel_names=reading.catalogue.panel_names,
+        panel_names=reading.catalogue.panel_names, journal_days=store.integer("journal_days", 400, 0, 36500),
     )  # fmt: skip
     store.finish()
     return settings, reading.problems

@@ -6,8 +6,10 @@ import pytest
 
 from middleware import pipeline
 from middleware.journal import Journal
+from middleware.journal_file import micros
 from middleware.schema import AnalyzerMessage, AuditRow, ResultRow
 from middleware.spelled import Piece, visible
+from server.lab import wire_notes
 
 MESSAGE = (
     b"H|\\^&|||XN-550^00-11^11001^^^^12345678||||||||E1394-97\r"
@@ -88,6 +90,52 @@ def test_one_message_with_its_conversation_rows_and_books(client_as, world, lab,
     books = {d.dt.text: d.dd.text for d in soup.select(".facts div")}
     assert (books["Measurements"], books["Results"], books["Without a patient"]) == ("2", "1", "1")
     assert "Every measurement is accounted for" in soup.text
+
+
+@pytest.fixture
+def quarrel(lab, clock):
+    """A conversation with a damaged frame that we refused; the message's id."""
+    journal = Journal.open(lab.settings.journal, clock)
+    session = journal.session("xn550", "LIS2-A2", "10.0.0.7")
+    message = journal.message(session, MESSAGE.replace(b"%b", b"107632600016"))
+    journal.append(session, b"\x05", "ENQ")
+    getattr(clock, "forward", lambda **_: None)(milliseconds=250)
+    journal.later(session, b"\x021H|dam\x03F0\r\n", "refused: wrong checksum", said=b"\x06", said_at=micros(clock()))
+    journal.later(session, b"\x024H|\x03F0\r\n", "refused: frame number 4, expected 1", said=b"\x15")
+    journal.later(session, b"\xfe\xfd", "ignored", said=b"\x15")
+    journal.append(session, b"\x021H|ok\r\x033F\r\n", "frame 1", frame=True, messages=(message,))
+    journal.later(session, b"\x04", "EOT", said=b"\x06", ends="eot")
+    journal.close()
+    return message.id
+
+
+def test_the_dialogue_with_times_refused_frames_and_our_replies(client_as, quarrel):
+    rows = client_as("engineer").get(f"/messages/{quarrel}").select(".dialogue tbody tr")
+    told = [[" ".join(td.text.split()) for td in row.select("td")] for row in rows]
+    assert told == [
+        ["10:00:00.000", "→ analyzer", "<ENQ>"],
+        ["10:00:00.250", "← we", "<ACK>"],
+        ["10:00:00.250", "→ analyzer", "<STX>1H|dam<ETX>F0<CR><LF> "
+         "‼we refused it: wrong checksum (bytes were damaged on the cable)"],
+        ["10:00:00.250", "← we", "<NAK>"],
+        ["10:00:00.250", "→ analyzer", "<STX>4H|<ETX>F0<CR><LF> ‼we refused it: frame number 4, expected 1"],
+        ["10:00:00.250", "← we", "<NAK>"],
+        ["10:00:00.250", "→ analyzer", "þý !means nothing here: kept but not used"],
+        ["10:00:00.250", "→ analyzer", "<STX>1H|ok<CR><ETX>3F<CR><LF> frame 1 stored"],
+        ["10:00:00.250", "← we", "<ACK>"],
+        ["10:00:00.250", "→ analyzer", "<EOT>"],
+    ]  # fmt: skip
+    hindi = client_as("engineer", "hi").get(f"/messages/{quarrel}")
+    assert "हमने नहीं लिया: चेकसम गलत (केबल पर बाइट बिगड़े)" in hindi.select_one(".dialogue").text
+
+
+def test_every_note_of_the_journal_has_words_in_both_languages(app):
+    strings = app.state.strings
+    for _tone, key, _pattern in wire_notes.KNOWN:
+        for language in ("en", "hi"):
+            assert strings.t(f"messages.note.{key}", language, n="1", why="x")
+    assert wire_notes.note("something new") == wire_notes.Note(text="something new")
+    assert wire_notes.note("frame 2") == wire_notes.Note("", "messages.note.frame", {"n": "2"})
 
 
 def test_replay_files_what_was_registered_late(client_as, world, lab, said):

@@ -1,4 +1,4 @@
-"""Lines that never need a restart: whatever a cable, a peer or a network does, the line is there for the next message."""
+"""Lines that need no restart: whatever a cable, a peer or a network does, the line is there for the next message."""
 
 from __future__ import annotations
 
@@ -297,8 +297,8 @@ async def test_nonsense_for_ever_leaves_a_bounded_journal_and_memory(
         await far.close()
         await lines.until(lambda: len(whole(lines)) == 1)
     with closing(sqlite3.connect(path)) as conn:
-        (size, rows), (sessions,) = (conn.execute(sql).fetchone() for sql in (
-            "SELECT sum(length(data) + length(said)), count(*) FROM chunk", "SELECT count(*) FROM session"))  # fmt: skip
+        size, rows = conn.execute("SELECT sum(length(data) + length(said)), count(*) FROM chunk").fetchone()
+        (sessions,) = conn.execute("SELECT count(*) FROM session").fetchone()
         (left_open,) = conn.execute("SELECT count(*) FROM session WHERE ended_at IS NULL").fetchone()
     assert 1_000 < size < 12_000, "of 300 000"
     assert rows < 300 and sessions < 100 and left_open == 0

@@ -26,6 +26,7 @@ from middleware.store import messages_view
 from middleware.store.analyzers_view import Recent
 from middleware.store.messages_view import Books, Filed
 from server.lab.web import LabDep, page, redirect, require
+from server.lab.wire_notes import Note, note
 
 router = APIRouter()
 
@@ -36,12 +37,12 @@ SHOWS = ("all", "failed", "unmatched")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One piece of the conversation: who, when, what."""
+    """One piece of the conversation: who, when, what, and what was made of it."""
 
     at: datetime
     direction: str
     pieces: tuple[Piece, ...]
-    note: str
+    note: Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +169,4 @@ def _day(lab: Lab, text: str) -> tuple[datetime | None, datetime | None]:
 
 
 def _said(chunk: Chunk) -> Said:
-    return Said(chunk.at, chunk.direction, visible(chunk.data), chunk.note)
+    return Said(chunk.at, chunk.direction, visible(chunk.data), note(chunk.note))
