@@ -231,21 +231,21 @@ def interrupted(talk: Talk, material: Material) -> Seen:
     return open_frame(after).number == (open_frame(first).number + 1) % 8, f"it goes on with {show(after[:2])}"
 
 
-def _six(talk: Talk, material: Material) -> tuple[int, bytes]:
-    """How often the same frame comes when it is always refused, and what comes instead of one more."""
+def _six(talk: Talk, material: Material) -> tuple[int, bytes, bytes]:
+    """How often the same frame comes when it is always refused, what comes instead of one more, and that frame."""
     first = _first(talk, material)
     count, after = 0, first
     while after == first and count < 12:
         count += 1
         talk.write(NAK)
         after = next_frame(talk)
-    return count, after
+    return count, after, first
 
 
 @rule("LL-30", "6.5.1.2", "its first frame refused by NAK again and again", "six times the same frame, then EOT")
 def six_times(talk: Talk, material: Material) -> Seen:
     """Then it gives up."""
-    count, after = _six(talk, material)
+    count, after, _ = _six(talk, material)
     return (count, after) == (6, EOT), f"{count} times the same frame, then {show(after, 30)}"
 
 
@@ -253,11 +253,9 @@ def six_times(talk: Talk, material: Material) -> Seen:
       f"the whole message again from frame 1, within {LATER:.0f} s", waits=LATER)  # fmt: skip
 def repeats_whole(talk: Talk, material: Material) -> Seen:
     """What was not accepted is kept."""
-    first = _first(talk, material)
-    for _ in range(6):
-        talk.write(NAK)
-        if next_frame(talk) == EOT:
-            break
+    count, after, first = _six(talk, material)
+    if after != EOT:
+        return False, f"{count} times the same frame, then {show(after, 30)}"
     answer = talk.hear(LATER)
     if answer.data != ENQ:
         return False, str(answer)
