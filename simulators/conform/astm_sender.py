@@ -10,8 +10,8 @@ import re
 from functools import partial
 
 from simulators.conform.case import Case, Seen, case
-from simulators.conform.material import Material, next_frame, open_frame, take
-from simulators.conform.talk import Stuck, Talk, show
+from simulators.conform.material import PEER_TURN, Material, next_frame, open_frame, take
+from simulators.conform.talk import Missing, Stuck, Talk, show
 from simulators.framing import ACK, ENQ, EOT, NAK, opened
 
 rule = partial(case, "sender")
@@ -44,7 +44,10 @@ def waits_for_neutral(talk: Talk, material: Material) -> Seen:
     talk.frames(material.query)
     came = talk.silence(3.0)
     talk.write(EOT)
-    return came == b"", show(came)
+    if not came and talk.hear(PEER_TURN).data != ENQ:
+        raise Missing("it had nothing to say afterwards either")
+    _rest(talk)
+    return came == b"", f"{show(came)}; ENQ after EOT"
 
 
 @rule("LL-12", "6.2.4", "its ENQ answered by x, STX and EOT, then by ACK", "silence, then its first frame")
@@ -254,7 +257,7 @@ def six_times(talk: Talk, material: Material) -> Seen:
 def repeats_whole(talk: Talk, material: Material) -> Seen:
     """What was not accepted is kept."""
     count, after, first = _six(talk, material)
-    if after != EOT:
+    if (count, after) != (6, EOT):
         return False, f"{count} times the same frame, then {show(after, 30)}"
     answer = talk.hear(LATER)
     if answer.data != ENQ:
