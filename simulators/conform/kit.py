@@ -69,6 +69,7 @@ class Kit:
     clauses: tuple[str, ...] = ()
     progress: Callable[[str], None] = lambda _: None
     _done: int = 0
+    _gone: str = ""  # why no case can be tried any more
     _lock: Lock = field(default_factory=Lock)
 
     def run(self) -> list[Row]:
@@ -167,10 +168,13 @@ class Kit:
             return Verdict.NOT_APPLICABLE, unable
         if each.role == "sender" and self.material.mute:
             return Verdict.NOT_APPLICABLE, self.material.mute
+        if self._gone:
+            return Verdict.NOT_APPLICABLE, self._gone
         try:
             line = self.peer.take()
         except ConnectionError as error:
-            return Verdict.FAIL, f"no connection: {error}"
+            self._gone = f"there is no connection any more: {error}"
+            return (Verdict.FAIL if self.material.host else Verdict.NOT_APPLICABLE), self._gone
         return self._tried(each, Talk(line, self.peer.open, self.peer.clock))
 
     def _tried(self, each: Case, talk: Talk) -> tuple[Verdict, str]:
