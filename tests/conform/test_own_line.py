@@ -30,6 +30,13 @@ def test_a_middleware_that_does_not_come_up_is_told_with_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(own_line, "START", -1.0)
+    shown = CliRunner().invoke(app, ["conform", "--driver", "generic_hl7"])
+    assert (shown.exit_code, shown.stderr.splitlines()[0]) == (2, "the middleware did not come up:")
+
+
+def test_a_mistake_in_the_configuration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(own_line, "ANALYZER", own_line.ANALYZER + "nonsense = 1\n")
     shown = CliRunner().invoke(app, ["conform", "--driver", "generic_hl7"])
     assert shown.exit_code == 2
