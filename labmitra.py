@@ -126,7 +126,7 @@ def conform(
     ours = to is None and listen is None
     try:
         with own_line(config, driver) if ours else nullcontext(to) as address:
-            wanted = cli.Wanted(driver, address, listen, cli.clauses(clause), json_file, quick, jobs, wait)
+            wanted = cli.Wanted(driver, address, listen, cli.clauses(clause), json_file, quick, jobs, wait, analyzer)
             code = cli.run(wanted, typer.echo, cli.progress)
     except ConfigError as error:
         raise _fail(table(error.problems)) from error

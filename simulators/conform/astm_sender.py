@@ -75,7 +75,7 @@ def busy(talk: Talk, material: Material) -> Seen:
     return answer.data in (ENQ, EOT + ENQ) and answer.seconds >= 9.9, str(answer)
 
 
-@rule("LL-16", "6.5.2.1", "no answer to its ENQ", "EOT after 15 s", waits=15)
+@rule("LL-16", "6.5.2.1", "no answer to its ENQ", "EOT after 15 s", waits=15, leaves=True)
 def no_answer(talk: Talk, material: Material) -> Seen:
     """Then the link is neutral."""
     material.provoke(talk)
@@ -84,7 +84,7 @@ def no_answer(talk: Talk, material: Material) -> Seen:
 
 
 @rule("LL-17", "6.2.7.1", "its ENQ answered by ENQ, 1.1 s later ENQ again, then a whole message",
-      "silence; ACK to the second ENQ and to the message: the analyzer has priority", only="host")  # fmt: skip
+      "silence; ACK to the second ENQ and to the message: analyzers have priority", only="host", leaves=True)  # fmt: skip
 def host_yields(talk: Talk, material: Material) -> Seen:
     """The host becomes the receiver."""
     material.provoke(talk)
@@ -110,7 +110,7 @@ def analyzer_insists(talk: Talk, material: Material) -> Seen:
 
 
 @rule("LL-18", "6.5.2.2", "contention, and no second ENQ for 21 s", "neutral again: ENQ of its own, or ACK to ours",
-      waits=21, only="host")  # fmt: skip
+      waits=21, only="host", leaves=True)  # fmt: skip
 def neutral_after_contention(talk: Talk, material: Material) -> Seen:
     """At most 20 s."""
     material.provoke(talk)
@@ -245,7 +245,8 @@ def _six(talk: Talk, material: Material) -> tuple[int, bytes, bytes]:
     return count, after, first
 
 
-@rule("LL-30", "6.5.1.2", "its first frame refused by NAK again and again", "six times the same frame, then EOT")
+@rule("LL-30", "6.5.1.2", "its first frame refused by NAK again and again", "six times the same frame, then EOT",
+      leaves=True)  # fmt: skip
 def six_times(talk: Talk, material: Material) -> Seen:
     """Then it gives up."""
     count, after, _ = _six(talk, material)
@@ -267,7 +268,7 @@ def repeats_whole(talk: Talk, material: Material) -> Seen:
     return frames[:1] == [first], f"ENQ after {answer.seconds:.1f} s, then {len(frames)} frames from {start}"
 
 
-@rule("LL-31", "6.5.2.3", "no reply to its first frame", "EOT after 15 s", waits=15)
+@rule("LL-31", "6.5.2.3", "no reply to its first frame", "EOT after 15 s", waits=15, leaves=True)
 def no_reply(talk: Talk, material: Material) -> Seen:
     """Then the message is repeated whole, later."""
     _first(talk, material)

@@ -55,6 +55,15 @@ def test_a_right_host_passes_everything(driver: str) -> None:
     assert exit_code(rows) == 0
 
 
+def test_a_right_host_passes_on_a_single_serial_line() -> None:
+    """One line, kept from case to case: what a case leaves behind does not disturb the next."""
+    host = Host(Clock())
+    rows = Kit(Way(host.open, "serial", True, host.clock.monotonic), Material("generic_astm")).run()
+    assert failed(rows) == set()
+    only_tcp = {astm_receiver.large_frame.done, astm_receiver.cable_pulled.done}
+    assert {row.done for row in rows if row.why == "only on tcp"} == only_tcp
+
+
 @pytest.mark.parametrize("driver", ["generic_hl7", "mindray_bc"])
 def test_a_right_hl7_host_passes_everything(driver: str) -> None:
     rows = tried(Hl7Host(Clock()), driver)
