@@ -167,14 +167,18 @@ def conform(
     """Try a receiver or a sender clause by clause: our own middleware, or with --to or --listen anybody's."""
     from contextlib import nullcontext
 
+    from middleware.check import table
+    from middleware.settings import ConfigError
     from server.own_line import own_line
     from simulators.conform import cli
 
     ours = to is None and listen is None
     try:
         with own_line(config, driver) if ours else nullcontext(to) as address:
-            wanted = cli.Wanted(driver, address, listen, cli.clauses(clause), json_file, quick, jobs, wait)
+            wanted = cli.Wanted(driver, address, listen, cli.clauses(clause), json_file, quick, jobs, wait, analyzer)
             code = cli.run(wanted, typer.echo, cli.progress)
+    except ConfigError as error:
+        raise _fail(table(error.problems)) from error
     except (KeyError, ValueError, OSError, RuntimeError) as error:
         raise _fail(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     raise typer.Exit(code)

@@ -79,17 +79,17 @@ def byte_by_byte(talk: Talk, material: Material) -> Seen:
     talk.establish()
     for byte in frame(1, material.records[0]):
         talk.write(bytes([byte]))
-        talk.silence(0.005)
+        talk.pause(0.005)
     reply = talk.hear(15.5).data + talk.silence(0.5)
     return _ends(talk, reply == ACK, show(reply))
 
 
-@rule("LL-20", "6.3.1.2", "EOT and the next ENQ in one write", "ACK to the ENQ")
+@rule("LL-20", "6.3.1.2", "EOT and the next ENQ in one write", "one ACK, to the ENQ")
 def glued(talk: Talk, material: Material) -> Seen:
     """A read may hold more than one thing."""
     talk.establish()
     talk.frames(material.records)
-    reply = talk.ask(EOT + ENQ)
+    reply = talk.ask(EOT + ENQ) + talk.silence(0.5)
     return _ends(talk, reply == ACK, show(reply))
 
 

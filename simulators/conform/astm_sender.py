@@ -10,8 +10,8 @@ import re
 from functools import partial
 
 from simulators.conform.case import Case, Seen, case
-from simulators.conform.material import Material, next_frame, open_frame, take
-from simulators.conform.talk import Stuck, Talk, show
+from simulators.conform.material import PEER_TURN, Material, next_frame, open_frame, take
+from simulators.conform.talk import Missing, Stuck, Talk, show
 from simulators.framing import ACK, ENQ, EOT, NAK, opened
 
 rule = partial(case, "sender")
@@ -44,7 +44,10 @@ def waits_for_neutral(talk: Talk, material: Material) -> Seen:
     talk.frames(material.query)
     came = talk.silence(3.0)
     talk.write(EOT)
-    return came == b"", show(came)
+    if not came and talk.hear(PEER_TURN).data != ENQ:
+        raise Missing("it had nothing to say afterwards either")
+    _rest(talk)
+    return came == b"", f"{show(came)}; ENQ after EOT"
 
 
 @rule("LL-12", "6.2.4", "its ENQ answered by x, STX and EOT, then by ACK", "silence, then its first frame")
@@ -72,7 +75,7 @@ def busy(talk: Talk, material: Material) -> Seen:
     return answer.data in (ENQ, EOT + ENQ) and answer.seconds >= 9.9, str(answer)
 
 
-@rule("LL-16", "6.5.2.1", "no answer to its ENQ", "EOT after 15 s", waits=15)
+@rule("LL-16", "6.5.2.1", "no answer to its ENQ", "EOT after 15 s", waits=15, leaves=True)
 def no_answer(talk: Talk, material: Material) -> Seen:
     """Then the link is neutral."""
     material.provoke(talk)
@@ -81,7 +84,7 @@ def no_answer(talk: Talk, material: Material) -> Seen:
 
 
 @rule("LL-17", "6.2.7.1", "its ENQ answered by ENQ, 1.1 s later ENQ again, then a whole message",
-      "silence; ACK to the second ENQ and to the message: the analyzer has priority", only="host")  # fmt: skip
+      "silence; ACK to the second ENQ and to the message: analyzers have priority", only="host", leaves=True)  # fmt: skip
 def host_yields(talk: Talk, material: Material) -> Seen:
     """The host becomes the receiver."""
     material.provoke(talk)
@@ -107,7 +110,7 @@ def analyzer_insists(talk: Talk, material: Material) -> Seen:
 
 
 @rule("LL-18", "6.5.2.2", "contention, and no second ENQ for 21 s", "neutral again: ENQ of its own, or ACK to ours",
-      waits=21, only="host")  # fmt: skip
+      waits=21, only="host", leaves=True)  # fmt: skip
 def neutral_after_contention(talk: Talk, material: Material) -> Seen:
     """At most 20 s."""
     material.provoke(talk)
@@ -231,21 +234,22 @@ def interrupted(talk: Talk, material: Material) -> Seen:
     return open_frame(after).number == (open_frame(first).number + 1) % 8, f"it goes on with {show(after[:2])}"
 
 
-def _six(talk: Talk, material: Material) -> tuple[int, bytes]:
-    """How often the same frame comes when it is always refused, and what comes instead of one more."""
+def _six(talk: Talk, material: Material) -> tuple[int, bytes, bytes]:
+    """How often the same frame comes when it is always refused, what comes instead of one more, and that frame."""
     first = _first(talk, material)
     count, after = 0, first
     while after == first and count < 12:
         count += 1
         talk.write(NAK)
         after = next_frame(talk)
-    return count, after
+    return count, after, first
 
 
-@rule("LL-30", "6.5.1.2", "its first frame refused by NAK again and again", "six times the same frame, then EOT")
+@rule("LL-30", "6.5.1.2", "its first frame refused by NAK again and again", "six times the same frame, then EOT",
+      leaves=True)  # fmt: skip
 def six_times(talk: Talk, material: Material) -> Seen:
     """Then it gives up."""
-    count, after = _six(talk, material)
+    count, after, _ = _six(talk, material)
     return (count, after) == (6, EOT), f"{count} times the same frame, then {show(after, 30)}"
 
 
@@ -253,11 +257,9 @@ def six_times(talk: Talk, material: Material) -> Seen:
       f"the whole message again from frame 1, within {LATER:.0f} s", waits=LATER)  # fmt: skip
 def repeats_whole(talk: Talk, material: Material) -> Seen:
     """What was not accepted is kept."""
-    first = _first(talk, material)
-    for _ in range(6):
-        talk.write(NAK)
-        if next_frame(talk) == EOT:
-            break
+    count, after, first = _six(talk, material)
+    if (count, after) != (6, EOT):
+        return False, f"{count} times the same frame, then {show(after, 30)}"
     answer = talk.hear(LATER)
     if answer.data != ENQ:
         return False, str(answer)
@@ -266,7 +268,7 @@ def repeats_whole(talk: Talk, material: Material) -> Seen:
     return frames[:1] == [first], f"ENQ after {answer.seconds:.1f} s, then {len(frames)} frames from {start}"
 
 
-@rule("LL-31", "6.5.2.3", "no reply to its first frame", "EOT after 15 s", waits=15)
+@rule("LL-31", "6.5.2.3", "no reply to its first frame", "EOT after 15 s", waits=15, leaves=True)
 def no_reply(talk: Talk, material: Material) -> Seen:
     """Then the message is repeated whole, later."""
     _first(talk, material)

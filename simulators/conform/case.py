@@ -19,7 +19,8 @@ Seen = tuple[bool, str]
 class Case:
     """One thing to try. `role` is what the peer does in it; `waits` are the seconds it cannot be done without.
 
-    `only` restricts it: "tcp" or "serial" to a kind of line; "host" or "analyzer" to what the peer is.
+    `only` restricts it: "tcp" or "serial" to a kind of line; "host" or "analyzer" to what the peer is. `leaves`: the
+    peer has not got rid of its message, and will try again later.
     """
 
     clause: str
@@ -30,14 +31,22 @@ class Case:
     attempt: Callable[[Talk, Material], Seen]
     waits: float = 0.0
     only: str = ""
+    leaves: bool = False
 
 
 def case(
-    role: str, clause: str, section: str, done: str, expected: str, waits: float = 0.0, only: str = ""
+    role: str,
+    clause: str,
+    section: str,
+    done: str,
+    expected: str,
+    waits: float = 0.0,
+    only: str = "",
+    leaves: bool = False,
 ) -> Callable[[Callable[[Talk, Material], Seen]], Case]:
     """Makes a case of the function below it."""
 
     def made(attempt: Callable[[Talk, Material], Seen]) -> Case:
-        return Case(clause, section, role, done, expected, attempt, waits, only)
+        return Case(clause, section, role, done, expected, attempt, waits, only, leaves)
 
     return made

@@ -22,7 +22,8 @@ PATIENCE = 30.0  # seconds for a host to be there
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line says. `to`: a host that listens; `listen`: an analyzer connects to us."""
+    """What the command line says. `to`: we connect; `listen`: an analyzer connects to us. `analyzer`: what is at `to`
+    is an analyzer too (on a serial line, or one that listens); else it is a host."""
 
     driver: str
     to: str | None = None
@@ -32,14 +33,20 @@ class Wanted:
     quick: bool = False
     jobs: int = 8
     wait: float = 120.0
+    analyzer: bool = False
+
+    @property
+    def host(self) -> bool:
+        """True when the peer is a host."""
+        return self.to is not None and not self.analyzer
 
 
 def run(wanted: Wanted, say: Callable[[str], None], tell: Callable[[str], None]) -> int:
     """Try the peer; the exit code. `say` prints the table, `tell` the progress. KeyError, ValueError: what is wrong."""
-    material = Material(wanted.driver, wanted.to is not None, wanted.wait, tell)
+    material = Material(wanted.driver, wanted.host, wanted.wait, tell)
     _ = material.speaks  # an unknown driver is named before anything is opened
     source = opener(wanted.to, wanted.listen)
-    single = not (wanted.to or "").startswith("tcp:")
+    single = not (wanted.host and str(wanted.to).startswith("tcp:"))
     kind = "tcp" if (wanted.to or wanted.listen or "").startswith("tcp:") else "serial"
     patience = PATIENCE if wanted.to else wanted.wait
     if isinstance(source, Listen):

@@ -81,7 +81,7 @@ def in_pieces(talk: Talk, material: Material) -> Seen:
     whole = block(body)
     for piece in (whole[:1], whole[1:2], whole[2:90], whole[90:-2], whole[-2:-1]):
         talk.write(piece)
-        talk.silence(0.05)
+        talk.pause(0.05)  # it may answer at FS already
     return accepted(talk, whole[-1:], body)
 
 

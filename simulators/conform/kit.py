@@ -14,12 +14,13 @@ from threading import Lock
 
 from simulators.conform import astm_receiver, astm_sender, hl7_cases
 from simulators.conform.case import Case
-from simulators.conform.material import Material
+from simulators.conform.material import Material, take
 from simulators.conform.report import Row, Verdict
 from simulators.conform.talk import Missing, Stuck, Talk, show
 from simulators.framing import ACK, ENQ, EOT, NAK
 from simulators.line import Line
 
+AGAIN = 30.0  # seconds in which a host tries again what it could not say
 OUTSIDE = "is not seen from outside"
 UNSEEN = (
     Row("LL-37", "6.5.2.6", "sender", "its store of one whole message", "", "", Verdict.NOT_APPLICABLE,
@@ -69,6 +70,7 @@ class Kit:
     clauses: tuple[str, ...] = ()
     progress: Callable[[str], None] = lambda _: None
     _done: int = 0
+    _gone: str = ""  # why no case can be tried any more
     _lock: Lock = field(default_factory=Lock)
 
     def run(self) -> list[Row]:
@@ -167,10 +169,13 @@ class Kit:
             return Verdict.NOT_APPLICABLE, unable
         if each.role == "sender" and self.material.mute:
             return Verdict.NOT_APPLICABLE, self.material.mute
+        if self._gone:
+            return Verdict.NOT_APPLICABLE, self._gone
         try:
             line = self.peer.take()
         except ConnectionError as error:
-            return Verdict.FAIL, f"no connection: {error}"
+            self._gone = f"there is no connection any more: {error}"
+            return (Verdict.FAIL if self.material.host else Verdict.NOT_APPLICABLE), self._gone
         return self._tried(each, Talk(line, self.peer.open, self.peer.clock))
 
     def _tried(self, each: Case, talk: Talk) -> tuple[Verdict, str]:
@@ -188,7 +193,7 @@ class Kit:
             alive = False
             return Verdict.FAIL, f"the line broke: {error}"
         finally:
-            alive = alive and self._settled(talk)
+            alive = alive and self._settled(talk, each.leaves)
             self.peer.give(talk.line, alive)
 
     def _closed_to_us(self, talk: Talk) -> str:
@@ -199,14 +204,18 @@ class Kit:
             return ""
         return "" if reply != NAK else f"this analyzer takes nothing from a host: {show(reply)} to ENQ (6.2.7)"
 
-    def _settled(self, talk: Talk) -> bool:
-        """On a line that is kept: end what a case may have left open, and let the peer end its own."""
+    def _settled(self, talk: Talk, leaves: bool) -> bool:
+        """On a line that is kept: end what a case may have left open, and let the peer get rid of what it has."""
         if not self.peer.single:
             return False
         try:
             if self.material.speaks != "HL7":
                 talk.write(EOT)
-                talk.silence(1.0)
+                came = talk.until(ENQ, AGAIN if leaves and self.material.host else 1.0)
+                if came.data.endswith(ENQ):
+                    take(talk)
+        except Stuck:
+            talk.write(EOT)
         except ConnectionError:
             return False
         return True

@@ -79,6 +79,10 @@ class Talk:
         """Everything that comes in this time."""
         return self.hear(seconds, 1 << 30).data
 
+    def pause(self, seconds: float) -> None:
+        """Let time pass; what comes meanwhile is heard later."""
+        self._left = self.silence(seconds)
+
     def ask(self, data: bytes) -> bytes:
         """Say it, and the one byte that is answered; b"" when nothing is in the standard's time."""
         self.write(data)

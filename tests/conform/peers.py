@@ -37,7 +37,7 @@ class Peer:
     # ---- the line
 
     def open(self) -> Peer:
-        self.closed = False
+        self.closed, self.out, self.since = False, b"", self.clock.now
         return self
 
     def write(self, data: bytes) -> None:
@@ -179,6 +179,59 @@ class Host(Peer):
                 if isinstance(event, lis1a.Sent):
                     self.answers = []
                 self.sender, self.pause = None, 10.0
+
+
+class Sending(Peer):
+    """An analyzer that connects to us: says its message again and again, takes nothing from a host."""
+
+    def __init__(self, clock: Clock, messages: Sequence[bytes]) -> None:
+        super().__init__(clock)
+        self.to_say, self.sender = list(messages), self.new_sender(lis1a.session(messages))
+
+    def new_sender(self, frames: Sequence[bytes]) -> lis1a.Sender:
+        return lis1a.Sender(frames, lis1a.Role.ANALYZER)
+
+    def seconds(self) -> float | None:
+        timer = self.sender.timer
+        return timer.seconds if timer else 5.0
+
+    def expired(self) -> None:
+        if self.sender.timer:
+            self.told(self.sender.expire())
+        else:
+            self.out += self.sender.start()
+
+    def heard(self, data: bytes) -> None:
+        if self.sender.state is lis1a.State.NEUTRAL:
+            self.out += b"\x15" if data.endswith(b"\x05") else b""
+        else:
+            self.told(self.sender.receive(data))
+
+    def told(self, events: Sequence[lis1a.SenderEvent]) -> None:
+        for event in events:
+            if isinstance(event, lis1a.Send):
+                self.out += event.data
+            elif isinstance(event, lis1a.Yielded):
+                self.out += b"\x15"
+
+
+class SendingHl7(Peer):
+    """An analyzer that sends HL7: each message until it is acknowledged with its own control id."""
+
+    def __init__(self, clock: Clock, body: bytes) -> None:
+        super().__init__(clock)
+        self.body, self.number, self.waiting = body, 1, False
+
+    def seconds(self) -> float | None:
+        return 10.0 if self.waiting else 1.0
+
+    def expired(self) -> None:
+        self.waiting = True
+        self.out += mllp.block(self.body % self.number)
+
+    def heard(self, data: bytes) -> None:
+        if b"MSA|AA|%d\r" % self.number in data:
+            self.number, self.waiting = self.number + 1, False
 
 
 class Hl7Host(Peer):
