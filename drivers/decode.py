@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from drivers.driver import Decoded, DecodeError, Driver, Message, Observation, load_driver
-from drivers.wire import hl7, lis1a, lis2a, mllp
+from drivers.wire import blocks, hl7, lis1a, lis2a, mllp
 
 ENQ, EOT, STX = b"\x05", b"\x04", b"\x02"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no clock here, and no rule reads it
@@ -57,6 +57,8 @@ def framed(driver: Driver, data: bytes) -> bool:
 
 
 def _found(driver: Driver, data: bytes) -> Iterator[Found]:
+    if driver.framing is not None:
+        return _framed(driver.framing, data)
     if driver.speaks == "HL7":
         return _blocks(data) if mllp.VT in data else _bare(data)
     return _sessions(driver, data) if framed(driver, data) else _records(data)
@@ -78,8 +80,9 @@ def nothing_in(driver: Driver, data: bytes) -> str:
     """Why nothing was found in these bytes, in words."""
     if not data.strip():
         return "the file is empty"
-    sought = "an MLLP block or a segment MSH" if driver.speaks == "HL7" else "a frame or a record H"
-    return f"nothing in it can be read: {driver.title} speaks {driver.speaks}, and there is not {sought}"
+    sought = {"HL7": "an MLLP block or a segment MSH", "LIS2-A2": "a frame or a record H"}
+    missing = sought.get(driver.speaks, "one whole block")
+    return f"nothing in it can be read: {driver.title} speaks {driver.speaks}, and there is not {missing}"
 
 
 # ---- HL7 --------------------------------------------------------------------------------------------------------
@@ -103,6 +106,29 @@ def _bare(data: bytes) -> Iterator[Found]:
     start = data.find(b"MSH")
     if start >= 0:
         yield from map(Found, hl7.split(data[start:].rstrip(b"\x1c\r\n\x00 ")))
+
+
+# ---- dialects of blocks ------------------------------------------------------------------------------------------
+
+
+def _framed(framing: blocks.Framing, data: bytes) -> Iterator[Found]:
+    """The messages that a line of this framing would store, and what it would refuse."""
+    receiver = blocks.Receiver(framing)
+    held: list[blocks.Block] = []
+    number = 0
+    for event in [*receiver.receive(data), *receiver.expire()]:
+        if isinstance(event, blocks.Damaged):
+            yield Found(None, where=f"after block {number}", what=f"{event.reason}: the block is not used")
+            continue
+        if isinstance(event, blocks.Block):
+            number += 1
+            held.append(event)
+        ended = isinstance(event, blocks.Control) and event.raw == framing.message_end
+        if held and (ended or (not framing.message_end and framing.whole([block.text for block in held]))):
+            yield Found(b"".join(block.raw for block in held))
+            held = []
+    if held:
+        yield Found(b"".join(block.raw for block in held), incomplete=True)
 
 
 # ---- ASTM -------------------------------------------------------------------------------------------------------

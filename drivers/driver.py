@@ -69,6 +69,8 @@ class Driver(Form):
 
     def decode(self, message: Message) -> Decoded:
         """All the message says, verbatim, every row in order. DecodeError when it is no message of this language."""
+        if self.reads is not None:
+            return self.reads(self, message)
         if self.speaks == "HL7":
             return _hl7.read(self, self._hl7, message)
         return _lis2a.read(self, self._astm, message)

@@ -58,7 +58,9 @@ class Recorder:
         self._side.put(entry)
         return entry
 
-    async def append(self, data: bytes, note: str, messages: Sequence[Message], ends: str) -> None:
+    async def append(
+        self, data: bytes, note: str, messages: Sequence[Message] = (), ends: str = "", *, frame: bool = False
+    ) -> None:
         """`put()` for those who can wait. JournalError when it is not committed."""
         waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
@@ -66,8 +68,9 @@ class Recorder:
             if not waiter.done():
                 waiter.set_result(wrong)
 
-        self.put(data, note, told, False, messages, ends)
+        entry = self.put(data, note, told, frame, messages, ends)
         if (wrong := await waiter) is not None:
+            self.again(entry)
             raise JournalError(wrong)
 
     def forget(self, entry: Entry) -> None:

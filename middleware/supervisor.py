@@ -16,6 +16,7 @@ from functools import partial
 
 from drivers.driver import DecodeError, Driver, Message, MessageType, WireError, load_driver
 from middleware import transports
+from middleware.block_connection import BlockConnection
 from middleware.connection import AstmConnection, Dialect, Hooks
 from middleware.connection_hl7 import Hl7Connection
 from middleware.folder_place import SCHEME
@@ -131,7 +132,9 @@ class _Line:
         self._count(+1)
         hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver), _edge, self._noise)
         try:
-            if driver.speaks == "HL7":
+            if driver.framing is not None:
+                await BlockConnection(wire, self._journal, self.name, hooks, driver.framing).run()
+            elif driver.speaks == "HL7":
                 await Hl7Connection(wire, self._journal, self.name, hooks, self._zone).run()
             else:
                 dialect = Dialect(driver.free_numbering, driver.frame_size, driver.one_record_a_frame)

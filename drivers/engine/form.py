@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from drivers.engine.words import Decoded, Grade, Kind, Observation, TestCode, WorkOrder
+from drivers.engine.words import Decoded, Grade, Kind, Message, Observation, TestCode, WorkOrder
+from drivers.wire.blocks import Framing
 
 # What stands where a number should be and is none. A single "-" or "+" is a grade on urine strips: not masked.
 MASKED = r"[-.*]{2,}|NA|N/A|No Result|NO RESULT"
 
 Reportable = Callable[[Sequence[Observation]], tuple[bool, ...]]
 Answer = Callable[[Decoded, Sequence[WorkOrder]], "list[bytes] | None"]
+Reads = Callable[["Form", Message], Decoded]
 
 
 class Said(NamedTuple):
@@ -51,7 +53,8 @@ def no_answer(_query: Decoded, _orders: Sequence[WorkOrder]) -> list[bytes] | No
 class Form:
     """One analyzer family. An address is `RECORD.field.component`, "O.4.3"; of several the first that was sent counts.
 
-    `speaks` decides the engine. `sender` is checked against H-5 or MSH-3: a mismatch is a problem sentence, never a
+    `speaks` decides the engine; "blocks" is a dialect of its own: then `framing` says how its blocks are marked and
+    `reads` what stands in them. `sender` is checked against H-5 or MSH-3: a mismatch is a problem sentence, never a
     search for another driver. `pseudo` matches ids that name no tube (an unread barcode). `control` are marks of
     quality control: an address and its value; `control_id` is a pattern of ids that only controls have.
     """
@@ -59,10 +62,10 @@ class Form:
     name: str
     title: str
     grade: Grade
-    speaks: Literal["LIS2-A2", "HL7"]
-    sample_id: str | tuple[str, ...]
-    code: str
-    value: str | tuple[str, ...]
+    speaks: Literal["LIS2-A2", "HL7", "blocks"]
+    sample_id: str | tuple[str, ...] = ""
+    code: str = ""
+    value: str | tuple[str, ...] = ""
     code_until: str = ""  # the code ends where this stands: "/" in `117/1/not`
     code_name: str = ""
     coded: str = ""
@@ -87,3 +90,5 @@ class Form:
     unlisted: Unlisted = a_measurement
     reports: Reportable = every_measurement
     answers: Answer = no_answer
+    framing: Framing | None = None
+    reads: Reads | None = None

@@ -52,13 +52,14 @@ def row(
 # ---- which drivers there are ------------------------------------------------------------------------------------
 
 
-def test_there_are_six_drivers_and_each_is_loaded_by_its_name() -> None:
+def test_there_are_these_drivers_and_each_is_loaded_by_its_name() -> None:
     assert {name: load_driver(name).grade for name in driver_names()} == {
         "erba_xl": Grade.CAPTURE,
         "generic_astm": Grade.MANUAL,
         "generic_hl7": Grade.MANUAL,
         "mindray_bc": Grade.CAPTURE,
         "roche_cobas_e411": Grade.CAPTURE,
+        "sysmex_ca": Grade.CAPTURE,
         "sysmex_xn": Grade.CAPTURE,
     }
     assert all(load_driver(name).name == name for name in driver_names())
