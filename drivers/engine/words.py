@@ -32,6 +32,7 @@ class MessageType(StrEnum):
     QC = "qc"
     QUERY = "query"
     QUERY_CANCEL = "query_cancel"
+    POLL = "poll"  # "have you anything for me?", naming no tube
     ACK = "ack"
     CALIBRATION = "calibration"
     INCOMPLETE = "incomplete"
@@ -127,10 +128,19 @@ class TestCode:
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """What to run on one sample, the answer to a query. `codes` are the analyzer's own test codes."""
+    """What to run on one sample, the answer to a query. `codes` are the analyzer's own test codes.
+
+    `sample_id` is the id as the analyzer wrote it; the patient is what it prints beside the result. `birth_date` is
+    YYYYMMDD, `sex` M, F or another letter, `container` the tube's letter in the catalogue (E EDTA, S serum …).
+    """
 
     sample_id: str
     codes: tuple[str, ...]
     stat: bool = False
     specimen: str = ""
     query_raw: str = ""  # the repeat of Q-3 that asked for it
+    patient_id: str = ""
+    name: str = ""
+    sex: str = ""
+    birth_date: str = ""
+    container: str = ""

@@ -1,0 +1,86 @@
+"""What an analyzer is told to run: only what is awaited on that tube, only what it can measure, in its own codes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from drivers.driver import Message, load_driver
+from drivers.wire import lis2a
+from middleware import host_orders
+from middleware.actions import results, samples
+from middleware.settings import AnalyzerSettings
+from tests.labs import BENCH, Desk
+
+ASTM = load_driver("generic_astm")
+
+
+def query(desk: Desk, *ids: str) -> Message:
+    asked = "\\".join(f"^{sample_id}" for sample_id in ids)
+    return Message("q", "bench", desk.clock(), f"H|\\^&|||Bench^1\rQ|1|{asked}||ALL|||||||||O\rL|1|N\r".encode())
+
+
+def told(desk: Desk, *ids: str, analyzer: AnalyzerSettings = BENCH) -> list[tuple[str, list[str]]]:
+    """(sample id, codes) of each order in the answer."""
+    answer = host_orders.answerer(desk.lab, analyzer, ASTM)(query(desk, *ids))
+    assert answer is not None
+    records = [record for body in answer for record in lis2a.parse(body)]
+    return [
+        (record["3.1"] or "", [repeat.split("^")[3] for repeat in record.repeats(5)])
+        for record in records
+        if record.type == "O"
+    ]
+
+
+def test_an_awaited_tube_is_told_with_its_tests(desk: Desk) -> None:
+    made = desk.register("HB", "PLT")
+    assert told(desk, desk.sample_id(made)) == [(desk.sample_id(made), ["HB", "PLT"])]
+
+
+def test_the_id_comes_back_as_it_was_asked(desk: Desk) -> None:
+    sample_id = desk.sample_id(desk.register("HB"))
+    assert told(desk, f"000{sample_id}") == [(f"000{sample_id}", ["HB"])]  # RC-33
+
+
+def test_several_tubes_in_one_question(desk: Desk) -> None:
+    first, second = desk.sample_id(desk.register("HB")), desk.sample_id(desk.register("PLT"))
+    assert told(desk, first, second) == [(first, ["HB"]), (second, ["PLT"])]
+
+
+def test_what_has_a_result_is_not_run_again_until_it_is_rejected(desk: Desk) -> None:
+    made, (hb, _) = desk.measured("HB=13.0 g/dL", "PLT=250 10*3/uL")
+    assert told(desk, desk.sample_id(made)) == []
+    results.reject(desk.lab, desk.technician, hb, "clot in the tube")
+    assert told(desk, desk.sample_id(made)) == [(desk.sample_id(made), ["HB"])]
+
+
+def test_only_what_this_analyzer_may_report_is_sent_and_by_the_sites_code(desk: Desk) -> None:
+    sample_id = desk.sample_id(desk.register("HB", "PLT"))
+    site = replace(BENCH, codes={"H1": "HB"}, tests=frozenset({"HB"}))
+    assert told(desk, sample_id, analyzer=site) == [(sample_id, ["H1"])]
+
+
+def test_an_alternative_code_serves_the_test_that_is_ordered(desk: Desk) -> None:
+    sample_id = desk.sample_id(desk.register("GLUR"))
+    assert told(desk, sample_id, analyzer=replace(BENCH, codes={"GLU": "GLUF|GLUR"})) == [(sample_id, ["GLU"])]
+
+
+def test_an_unknown_a_rejected_and_an_unread_tube_have_no_order(desk: Desk) -> None:
+    made = desk.register("HB")
+    samples.reject_sample(desk.lab, desk.technician, made.sample_pks[0], "clotted", ask_new=False)
+    assert told(desk, desk.sample_id(made), "999999999999", "S-77", "") == []
+
+
+def test_when_the_database_cannot_be_read_nothing_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("locked"))
+
+    monkeypatch.setattr(host_orders, "awaited", broken)
+    assert host_orders.answerer(desk.lab, BENCH, ASTM)(query(desk, "107632600424")) is None
+
+
+def test_a_result_is_no_question(desk: Desk) -> None:
+    message = desk.message(desk.sample_id(desk.register("HB")), "HB=13 g/dL")
+    assert host_orders.answerer(desk.lab, BENCH, ASTM)(message) is None
