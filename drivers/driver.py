@@ -70,10 +70,12 @@ class Driver(Form):
     def decode(self, message: Message) -> Decoded:
         """All the message says, verbatim, every row in order. DecodeError when it is no message of this language."""
         if self.reads is not None:
-            return self.reads(self, message)
-        if self.speaks == "HL7":
-            return _hl7.read(self, self._hl7, message)
-        return _lis2a.read(self, self._astm, message)
+            decoded = self.reads(self, message)
+        elif self.speaks == "HL7":
+            decoded = _hl7.read(self, self._hl7, message)
+        else:
+            decoded = _lis2a.read(self, self._astm, message)
+        return decoded if self.settles is None else self.settles(decoded, message)
 
     def reportable(self, observations: Sequence[Observation]) -> tuple[bool, ...]:
         """For each observation: is it THE one to report? The family's rule where a test comes more than once."""

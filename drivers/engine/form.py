@@ -34,6 +34,17 @@ class Said(NamedTuple):
 Unlisted = Callable[[Said], Kind]
 
 
+class RowText(NamedTuple):
+    """One row as it was sent, for a family whose rows need a word of their own. `get("R.3.11")` is the text at an
+    address of the row or of a record above it, as sent; None when it was not sent."""
+
+    get: Callable[[str], str | None]
+
+
+Retells = Callable[[Observation, RowText], Observation]
+Settles = Callable[[Decoded, Message], Decoded]
+
+
 def a_measurement(_row: Said) -> Kind:
     """A row of an unlisted code is a measurement: it becomes an Unmatched that the technician sees."""
     return Kind.MEASUREMENT
@@ -56,7 +67,8 @@ class Form:
     `speaks` decides the engine; "blocks" is a dialect of its own: then `framing` says how its blocks are marked and
     `reads` what stands in them. `sender` is checked against H-5 or MSH-3: a mismatch is a problem sentence, never a
     search for another driver. `pseudo` matches ids that name no tube (an unread barcode). `control` are marks of
-    quality control: an address and its value; `control_id` is a pattern of ids that only controls have.
+    quality control: an address and its value; `control_id` is a pattern of ids that only controls have. `aspect` is
+    what tells several rows of one test apart (final, interpretation, raw): its text, by `aspects`, else as sent.
     """
 
     name: str
@@ -73,6 +85,8 @@ class Form:
     flag: str = ""
     range: str = ""
     status: str = ""
+    aspect: str = ""
+    aspects: Mapping[str, str] = field(default_factory=dict)
     observed_at: str | tuple[str, ...] = ()
     query_id: str = ""
     query_cancel: tuple[str, str] | None = None
@@ -88,6 +102,8 @@ class Form:
     codes_are_catalogue: bool = False  # an unlisted code may be a catalogue code or a LOINC
     tests: Mapping[str, TestCode] = field(default_factory=dict)
     unlisted: Unlisted = a_measurement
+    retells: Retells | None = None  # the family's word on one row, after the addresses were read
+    settles: Settles | None = None  # its word on the whole message
     reports: Reportable = every_measurement
     answers: Answer = no_answer
     framing: Framing | None = None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter, itemgetter
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from drivers.engine.form import Form, Said, a_measurement
+from drivers.engine.form import Form, Retells, RowText, Said, a_measurement
 from drivers.engine.words import Kind, Observation
 from drivers.wire.fields import Place, part, place
 
@@ -131,11 +131,12 @@ class Reader:
         self.observation: Observe = _observer(self)
 
     def _many(self, addresses: str | tuple[str, ...]) -> list[tuple[str, Get]]:
-        found = []
-        for address in (addresses,) if isinstance(addresses, str) else addresses:
-            record, _, inside = address.partition(".")
-            found.append((record, getter(place(inside), self.dialect)))
-        return found
+        return [self.spot(address) for address in ((addresses,) if isinstance(addresses, str) else addresses)]
+
+    def spot(self, address: str) -> tuple[str, Get]:
+        """The record and the function that takes the text at an address out of it."""
+        record, _, inside = address.partition(".")
+        return record, getter(place(inside), self.dialect)
 
     def find(self, spot: tuple[str, Get], above: Above) -> str | None:
         """The text at an address in the record of that type above the rows."""
@@ -192,6 +193,19 @@ class Reader:
                 return self.moment(found, found)
         return None
 
+    def columns(self, value: str) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+        """Where the fields of a row stand, and what the texts of each say: code, value, unit, flags, range, status,
+        time, aspect. The value's own texts are not remembered: no two are the same."""
+        form = self.form
+        if form.code_name and form.code_name.split(".")[1] != form.code.split(".")[1]:
+            raise ValueError(f"{form.name}: code and code_name stand in one field")
+        found: list[tuple[int, Any]] = [
+            self.column(form.code, self.named), self.column(value, self.word), self.column(form.unit, self.unit),
+            self.column(form.flag, self.flags), self.column(form.range, self.word), self.column(form.status, self.word),
+            self.column(self.row_time, self.moment), self.column(form.aspect, self.aspect),
+        ]  # fmt: skip
+        return tuple([index for index, _ in found]), tuple([said for _, said in found])
+
     # ---- what one field's text says
 
     def column(self, address: str, read: Callable[[str, str | None], T]) -> tuple[int, Remembered[T]]:
@@ -229,6 +243,11 @@ class Reader:
         repeats = found.split(self.dialect.repeat) if self.dialect.repeat else [found]
         return tuple([self.plain(flag) or "" for flag in repeats])
 
+    def aspect(self, _sent: str, found: str | None) -> str | None:
+        """Which of several rows of one test this is."""
+        sent = (self.plain(found) or "").strip()
+        return self.form.aspects.get(sent, sent) or None
+
     def word(self, _sent: str, found: str | None) -> str | None:
         """Any other text: escapes decoded, empty is None."""
         return self.plain(found)
@@ -240,17 +259,8 @@ def _observer(use: Reader) -> Observe:
     A row costs what its own texts cost: its value, and one look-up for each field whose texts are few.
     """
     form, dialect = use.form, use.dialect
-    code_at, named = use.column(form.code, use.named)
-    if form.code_name and place(form.code_name.partition(".")[2]).field - dialect.first != code_at:
-        raise ValueError(f"{form.name}: code and code_name stand in one field")
     first_value = form.value if isinstance(form.value, str) else form.value[0]
-    raw_at, _ = use.column(first_value, use.word)
-    unit_at, units = use.column(form.unit, use.unit)
-    flag_at, flagged = use.column(form.flag, use.flags)
-    range_at, ranges = use.column(form.range, use.word)
-    status_at, states = use.column(form.status, use.word)
-    time_at, times = use.column(use.row_time, use.moment)
-    at = (code_at, raw_at, unit_at, flag_at, range_at, status_at, time_at)
+    at, (named, _, units, flagged, ranges, states, times, aspects) = use.columns(first_value)
     pick, width = itemgetter(*at), max(at) + 1
     unsent: tuple[None, ...] = (None,) * width
     value_is_whole = first_value == form.value and form.value.count(".") == 1
@@ -259,7 +269,7 @@ def _observer(use: Reader) -> Observe:
 
     def observation(fields: Fields, standing: Standing, ordinal: int) -> Observation:
         cells = fields if len(fields) >= width else (*fields, *unsent[len(fields) :])
-        code_text, raw, unit_text, flag_text, range_text, status_text, time_text = pick(cells)
+        code_text, raw, unit_text, flag_text, range_text, status_text, time_text, aspect_text = pick(cells)
         code, name, kind = named[code_text]
         flags = flagged[flag_text]
         value = raw if value_is_whole else read_value(fields)
@@ -277,7 +287,7 @@ def _observer(use: Reader) -> Observe:
             flags,
             ranges[range_text],
             states[status_text],
-            None,  # aspect: none of these families tells several aspects of one test apart
+            aspects[aspect_text],
             (),  # comments: they follow the row
             value[0] not in _DIGITS and masked(value) is not None if value else False,
             times[time_text] if has_time and time_text else read_time(fields, standing),
@@ -286,7 +296,22 @@ def _observer(use: Reader) -> Observe:
             read_coded(fields) if read_coded is not None and component in (raw or "") else None,
         ))  # fmt: skip
 
-    return observation
+    return observation if form.retells is None else _retold(use, observation, form.retells)
+
+
+def _retold(use: Reader, observation: Observe, retells: Retells) -> Observe:
+    """The same, with the family's word on each row."""
+    spots: dict[str, tuple[str, Get]] = {}  # as many as the driver's own function names
+
+    def retold(fields: Fields, standing: Standing, ordinal: int) -> Observation:
+        def get(address: str) -> str | None:
+            record, at = spots.get(address) or spots.setdefault(address, use.spot(address))
+            source = fields if record == use.dialect.row else standing.above.get(record)
+            return None if source is None else at(source)
+
+        return retells(observation(fields, standing, ordinal), RowText(get))
+
+    return retold
 
 
 def _unlisted(form: Form, dialect: Dialect) -> Callable[..., Kind] | None:
