@@ -194,9 +194,9 @@ def test_the_command(tmp_path: Path, command: Callable[..., tuple[int, str]]) ->
     assert command("xn550") == (0, "xn550: nothing was said yet\n")
     code, text = command("xn55")
     assert code == 2 and 'There is no analyzer "xn55"' in text and "xn550" in text
-    journal = Journal.open(tmp_path / "var" / "journal.sqlite3")
-    journal.clock = Clock(START)
-    journal.now = journal.clock
+    clock = Clock(START)
+    journal = Journal.open(tmp_path / "var" / "journal.sqlite3", clock)
+    journal.clock = clock
     first, second = say(journal, "xn550"), say(journal, "xn550", b"H|\\^&|2\rL|1\r")
     assert command("xn550")[1].count("<ENQ>") == 2
     assert command("xn550", "--message", second)[1].count("<ENQ>") == 1
