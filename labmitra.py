@@ -157,6 +157,7 @@ def conform(
         str | None, typer.Option(help="tcp://HOST:PORT or serial:PATH of a host; we play the analyzer.")
     ] = None,
     listen: Annotated[str | None, typer.Option(help="tcp://HOST:PORT: an analyzer connects; we are the host.")] = None,
+    analyzer: Annotated[bool, typer.Option("--analyzer", help="At --to is an analyzer; we are the host.")] = False,
     clause: Annotated[list[str] | None, typer.Option(help="Only these: LL-24, ML, H7-02; repeatable.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows to this file too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the cases that must wait 10 s or more.")] = False,

@@ -10,8 +10,8 @@ import re
 from functools import partial
 
 from simulators.conform.case import Case, Seen, case
-from simulators.conform.material import PEER_TURN, Material, next_frame, open_frame, take
-from simulators.conform.talk import Missing, Stuck, Talk, show
+from simulators.conform.material import PEER_TURN, Material
+from simulators.conform.talk import Missing, Stuck, Talk, next_frame, open_frame, show, take
 from simulators.framing import ACK, ENQ, EOT, NAK, opened
 
 rule = partial(case, "sender")
@@ -84,7 +84,7 @@ def no_answer(talk: Talk, material: Material) -> Seen:
 
 
 @rule("LL-17", "6.2.7.1", "its ENQ answered by ENQ, 1.1 s later ENQ again, then a whole message",
-      "silence; ACK to the second ENQ and to the message: analyzers have priority", only="host", leaves=True)  # fmt: skip
+      "silence; ACK to the second ENQ and to the message: we have priority", only="host", leaves=True)  # fmt: skip
 def host_yields(talk: Talk, material: Material) -> Seen:
     """The host becomes the receiver."""
     material.provoke(talk)
@@ -291,14 +291,20 @@ def late_reply(talk: Talk, material: Material) -> Seen:
     return after != first, f"it goes on with {show(after[:2])}"
 
 
-@rule("LL-40", "6.4.1", "its last frame accepted", "EOT, then silence; ACK or NAK to our ENQ")
+@rule("LL-40", "6.4.1", "its last frame accepted", "EOT, then silence until it begins anew, or ACK or NAK to our ENQ")
 def ends(talk: Talk, material: Material) -> Seen:
     """The link is neutral, for both."""
     material.provoke(talk)
     if not take(talk):
         raise Stuck("EOT without a frame")
-    came = talk.silence(2.0)
+    came = talk.hear(2.0).data
+    if came == ENQ and not material.host:
+        _rest(talk)
+        return True, "EOT, then a session of its own"
     reply = talk.ask(ENQ)
+    if reply == ENQ and not material.host:
+        talk.give_way()
+        return True, "EOT, then contention: a session of its own"
     talk.write(EOT)
     return came == b"" and reply in (ACK, NAK), f"EOT, {show(came)}, then {show(reply)}"
 

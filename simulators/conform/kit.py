@@ -14,9 +14,9 @@ from threading import Lock
 
 from simulators.conform import astm_receiver, astm_sender, hl7_cases
 from simulators.conform.case import Case
-from simulators.conform.material import Material, take
+from simulators.conform.material import Material
 from simulators.conform.report import Row, Verdict
-from simulators.conform.talk import Missing, Stuck, Talk, show
+from simulators.conform.talk import Missing, Stuck, Talk, show, take
 from simulators.framing import ACK, ENQ, EOT, NAK
 from simulators.line import Line
 
@@ -83,6 +83,9 @@ class Kit:
         astm = self.material.speaks != "HL7"
         return [*rows, *(row for row in UNSEEN if self._wanted(row.clause) and (astm or row.clause == "stored"))]
 
+    def _talk(self, line: Line) -> Talk:
+        return Talk(line, self.peer.open, self.peer.clock, self.material.host)
+
     # ---- choosing
 
     def _cases(self) -> Sequence[Case]:
@@ -105,7 +108,7 @@ class Kit:
         unable: dict[str, str] = {}
         alive = True
         try:
-            talk = Talk(line, self.peer.open, self.peer.clock)
+            talk = self._talk(line)
             if self.material.speaks != "HL7" and any(each.role == "receiver" for each in cases):
                 unable = self._asked(talk)
             self._side_by_side()
@@ -138,7 +141,7 @@ class Kit:
             self.progress("the peer takes one connection at a time: one case after the other")
             return
         try:
-            talk = Talk(line, self.peer.open, self.peer.clock)
+            talk = self._talk(line)
             if self.material.speaks != "HL7" and talk.ask(ENQ) != ACK:
                 self.jobs = 1
             talk.write(EOT)
@@ -176,17 +179,18 @@ class Kit:
         except ConnectionError as error:
             self._gone = f"there is no connection any more: {error}"
             return (Verdict.FAIL if self.material.host else Verdict.NOT_APPLICABLE), self._gone
-        return self._tried(each, Talk(line, self.peer.open, self.peer.clock))
+        return self._tried(each, self._talk(line))
 
     def _tried(self, each: Case, talk: Talk) -> tuple[Verdict, str]:
         alive = True
         try:
-            if each.role == "receiver" and not self.material.host and (why := self._closed_to_us(talk)):
+            asks = each.role == "receiver" and each.clause != "LL-15" and self.material.speaks != "HL7"
+            if asks and not self.material.host and (why := self._closed_to_us(talk)):
                 return Verdict.NOT_APPLICABLE, why
             good, seen = each.attempt(talk, self.material)
-            return (Verdict.PASS if good else Verdict.FAIL), seen
+            return self._judged(each, talk, good, seen)
         except Stuck as wrong:
-            return Verdict.FAIL, str(wrong)
+            return self._judged(each, talk, False, str(wrong))
         except Missing as why:
             return Verdict.NOT_APPLICABLE, str(why)
         except ConnectionError as error:
@@ -196,9 +200,16 @@ class Kit:
             alive = alive and self._settled(talk, each.leaves)
             self.peer.give(talk.line, alive)
 
+    def _judged(self, each: Case, talk: Talk, good: bool, seen: str) -> tuple[Verdict, str]:
+        """An analyzer that begins a session of its own in the middle of a receiver's case has done nothing wrong."""
+        if not good and each.role == "receiver" and not self.material.host and talk.disturbed:
+            return Verdict.NOT_APPLICABLE, f"it began a session of its own meanwhile: try again while it rests ({seen})"
+        return (Verdict.PASS if good else Verdict.FAIL), seen
+
     def _closed_to_us(self, talk: Talk) -> str:
         """Why an analyzer takes nothing from us: it answers NAK, as one may that cannot receive (6.2.7)."""
-        reply = talk.ask(ENQ)
+        reply = talk.enquire(patience=0)
+        talk.disturbed = False
         if reply == ACK:
             talk.write(EOT)
             return ""

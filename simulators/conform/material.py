@@ -14,9 +14,9 @@ from datetime import datetime
 from functools import cached_property
 
 from drivers.driver import load_driver
-from simulators.conform.talk import Missing, Stuck, Talk, show
+from simulators.conform.talk import Missing, Stuck, Talk, take
 from simulators.day import ANALYZERS, INDIA, made_up_day, plan
-from simulators.framing import ACK, ENQ, EOT, Opened, opened
+from simulators.framing import ENQ
 
 GENERIC = {"LIS2-A2": "generic_astm", "HL7": "generic_hl7"}
 PEER_TURN = 20.0  # seconds for a host to answer a query by its ENQ
@@ -104,37 +104,6 @@ class Material:
         for name, value in fields.items():
             body = _field(body, b"MSH", int(name[3:]), value)
         return body
-
-
-def take(talk: Talk) -> list[bytes]:
-    """ACK the peer's ENQ and every frame until EOT; the frames. Stuck when it ends otherwise."""
-    frames: list[bytes] = []
-    talk.write(ACK)
-    while True:
-        came = next_frame(talk)
-        if came == EOT:
-            return frames
-        frames.append(came)
-        talk.write(ACK)
-
-
-def next_frame(talk: Talk) -> bytes:
-    """The next frame, whole, or EOT. Stuck when neither comes in the standard's time."""
-    first = talk.hear(15.5)
-    if first.data == EOT:
-        return EOT
-    rest = talk.until(b"\n", 15.5) if first.data else first
-    if opened(first.data + rest.data) is None:
-        raise Stuck(f"instead of a frame or EOT: {show(first.data + rest.data)}")
-    return first.data + rest.data
-
-
-def open_frame(raw: bytes) -> Opened:
-    """A frame taken apart. Stuck when it is none."""
-    made = opened(raw)
-    if made is None:
-        raise Stuck(f"instead of a frame: {show(raw)}")
-    return made
 
 
 def _field(body: bytes, name: bytes, number: int, value: bytes) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from simulators.framing import ACK, ENQ, EOT, NAK, frame
+from simulators.framing import ACK, ENQ, EOT, NAK, Opened, frame, opened
 from simulators.line import Line
 
 REPLY = 15.0  # seconds the standard gives for every answer, 6.5.2
@@ -47,10 +47,14 @@ class Answer:
 
 
 class Talk:
-    """Bytes to and from one peer. `again` gives a new line of the same peer, for cases that hang up."""
+    """Bytes to and from one peer. `again` gives a new line of the same peer, for cases that hang up; `analyzer`: we
+    are the analyzer, the peer is the host. `disturbed`: the peer has sent an ENQ."""
 
-    def __init__(self, line: Line, again: Callable[[], Line], clock: Callable[[], float]) -> None:
-        self.line, self._again, self._clock = line, again, clock
+    def __init__(
+        self, line: Line, again: Callable[[], Line], clock: Callable[[], float], analyzer: bool = True
+    ) -> None:
+        self.line, self._again, self._clock, self._analyzer = line, again, clock, analyzer
+        self.disturbed = False
         self._left = b""
         self.slowest = 0.0
 
@@ -64,6 +68,7 @@ class Talk:
         while len(self._left) < count and (left := start + seconds - self._clock()) > 0:
             self._left += self.line.read(min(left, 0.5))
         data, self._left = self._left[:count], self._left[count:]
+        self.disturbed |= ENQ in data
         return Answer(data, self._clock() - start)
 
     def until(self, end: bytes, seconds: float) -> Answer:
@@ -98,18 +103,31 @@ class Talk:
 
     # ---- ASTM
 
-    def establish(self) -> None:
-        """ENQ until ACK. A busy peer is given its 10 s twice, contention its second (6.2.6, 6.2.7.1). Stuck."""
+    def enquire(self, patience: int = 2) -> bytes:
+        """ENQ, and the answer to it. A busy peer is given its 10 s so many times (6.2.6). In contention the analyzer
+        has priority (6.2.7.1): as one we ask again after a second, as a host we first take its session."""
         reply = self.ask(ENQ)
-        for _ in range(2):
-            if reply == NAK:
+        for _ in range(3):
+            if reply == NAK and patience:
+                patience -= 1
                 self.silence(10)
-            elif reply == ENQ:
+            elif reply == ENQ and self._analyzer:
                 self.silence(1.1)
+            elif reply == ENQ:
+                self.give_way()
             else:
                 break
             reply = self.ask(ENQ)
-        if reply != ACK:
+        return reply
+
+    def give_way(self) -> None:
+        """Take the session that the analyzer wants to begin (6.5.2.2: at most 20 s for its next ENQ)."""
+        if self.hear(20).data == ENQ:
+            take(self)
+
+    def establish(self) -> None:
+        """ENQ until ACK. Stuck when it does not come."""
+        if (reply := self.enquire()) != ACK:
             raise Stuck(f"to ENQ: {show(reply)}")
 
     def frames(self, texts: list[bytes], first: int = 1) -> bytes:
@@ -130,3 +148,34 @@ class Talk:
             self.write(EOT)
             raise Stuck(f"to the frames of a whole session: {show(replies)}")
         self.write(EOT)
+
+
+def take(talk: Talk) -> list[bytes]:
+    """ACK the peer's ENQ and every frame until EOT; the frames. Stuck when it ends otherwise."""
+    frames: list[bytes] = []
+    talk.write(ACK)
+    while True:
+        came = next_frame(talk)
+        if came == EOT:
+            return frames
+        frames.append(came)
+        talk.write(ACK)
+
+
+def next_frame(talk: Talk) -> bytes:
+    """The next frame, whole, or EOT. Stuck when neither comes in the standard's time."""
+    first = talk.hear(15.5)
+    if first.data == EOT:
+        return EOT
+    rest = talk.until(b"\n", 15.5) if first.data else first
+    if opened(first.data + rest.data) is None:
+        raise Stuck(f"instead of a frame or EOT: {show(first.data + rest.data)}")
+    return first.data + rest.data
+
+
+def open_frame(raw: bytes) -> Opened:
+    """A frame taken apart. Stuck when it is none."""
+    made = opened(raw)
+    if made is None:
+        raise Stuck(f"instead of a frame: {show(raw)}")
+    return made

@@ -76,10 +76,23 @@ def test_a_right_analyzer_passes_everything_it_can_do() -> None:
     rows = tried(Sending(Clock(), [MESSAGE]), host=False)
     assert failed(rows) == set()
     receiving = [row for row in rows if row.role == "receiver"]
+    assert verdicts(receiving, Verdict.PASS) == ["LL-15"]
     assert {row.why for row in receiving if row.clause not in ("LL-15", "stored")} == {
         "this analyzer takes nothing from a host: <NAK> to ENQ (6.2.7)"
     }
     assert {row.verdict for row in rows if row.role == "sender" and row.clause != "LL-37"} == {Verdict.PASS}
+
+
+def test_an_analyzer_that_sends_all_the_time_is_given_way() -> None:
+    """6.2.7.1: its ENQ against ours is its right, and no failure of the case that it disturbs."""
+
+    class Busy(Sending):
+        def seconds(self) -> float | None:
+            return self.sender.timer.seconds if self.sender.timer else 0.5
+
+    rows = tried(Busy(Clock(), [MESSAGE]), host=False, quick=True)
+    assert failed(rows) == set()
+    assert "LL-40" in verdicts([row for row in rows if row.role == "sender"], Verdict.PASS)
 
 
 def test_a_right_hl7_analyzer_passes() -> None:
