@@ -16,6 +16,7 @@ from typing import Any
 from drivers.driver import Message
 from middleware.journal_file import JournalError, micros, moment
 
+_NEAR = 10_000  # messages of all lines between the first and the last of one conversation, at most
 _STORED = "id, analyzer, received_at, protocol, incomplete, length(body), session"
 _MESSAGE = "id, analyzer, received_at, body, incomplete"
 CHUNK = "at, data, note, said, said_at"
@@ -91,6 +92,15 @@ class JournalReader:
             f"SELECT {_MESSAGE} FROM message WHERE done = 0 ORDER BY number LIMIT ?", limit
         )  # fmt: skip
         return [_message(row) for row in rows]
+
+    def same_session(self, message_id: str) -> list[str]:
+        """The ids of all messages of this message's conversation, itself among them, in their order."""
+        rows = self._rows(
+            "SELECT m.id FROM message one JOIN message m ON m.analyzer = one.analyzer AND m.session = one.session "
+            "AND m.number BETWEEN one.number - ? AND one.number + ? WHERE one.id = ? ORDER BY m.number",
+            _NEAR, _NEAR, message_id,
+        )  # fmt: skip
+        return [row[0] for row in rows]
 
     def chunks(self, of: int | str) -> list[Chunk]:
         """Every byte of a session (its number) or around a message (its id), both directions, in order."""

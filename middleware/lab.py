@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DisconnectionError
 
 from middleware.settings import Settings
+from middleware.turn import turn
 
 # One laboratory has one writer at a time, on both engines: no two people can each believe they released the last test.
 _WRITER = 0x4C4D5752
@@ -37,10 +38,15 @@ class Lab:
     now: Callable[[], datetime] = field(default=_now)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One write transaction, the only one at a time: commit at the end, roll back on any exception."""
+    def write(self, gives_way: bool = False) -> Iterator[Connection]:
+        """One write transaction, the only one at a time: commit at the end, roll back on any exception.
+
+        `gives_way`: whoever waits to write goes first. For a queue that would else begin its next transaction in the
+        moment that it ends the last, while a person's release looks for a gap (SQLite has no queue of its own).
+        """
         with self.engine.connect() as conn:
-            lock_writers(conn)
+            with turn(self.engine, gives_way):
+                lock_writers(conn)
             try:
                 yield conn
             except BaseException:

@@ -189,10 +189,17 @@ class OrderTest(LabTable, table=True):
 class AnalyzerMessage(LabTable, table=True):
     """What became of one message of the journal. Same id as there; the bytes stay there.
 
-    Books: measurements = results + controls + unmatched + duplicates + not_reportable.
+    Books: measurements = results + controls + unmatched + duplicates + not_reportable, and observations = measurements
+    + suspects + images + details. `difference` is how many rows were astray when it was recorded: always 0.
     """
 
     __tablename__ = "message"
+    __table_args__ = (
+        Index(
+            "ix_message_difference", "analyzer", sqlite_where=text("difference <> 0"),
+            postgresql_where=text("difference <> 0"),
+        ),
+    )  # fmt: skip
     id: str = Field(primary_key=True, max_length=40)
     analyzer: str = Field(index=True, max_length=40)
     received_at: datetime = _at(index=True)
@@ -212,6 +219,7 @@ class AnalyzerMessage(LabTable, table=True):
     suspects: int = 0
     images: int = 0
     details: int = 0
+    difference: int = 0
     processed_at: datetime = _at()
 
 
@@ -454,5 +462,3 @@ class LockedOut(LabTable, table=True):
     id: int | None = Field(default=None, primary_key=True)
     key: str = Field(index=True, max_length=80)
     at: datetime = _at()
-
-

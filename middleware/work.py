@@ -1,7 +1,8 @@
 """The pipeline's worker: takes what the journal holds unprocessed and brings it into the lab database, in order.
 
-Turns rows of the journal into calls of `pipeline.process_all`: one message alone, many when a queue waits. Law: a lab database that is locked, full or gone stops
-nothing but this worker, which tries again; a message that breaks the code is kept as failed and never blocks others.
+Turns rows of the journal into calls of `pipeline.process_all`: one message alone, many when a queue waits. Law: a lab
+database that is locked, full or gone stops nothing but this worker, which tries again; a message that breaks the code
+is kept as failed and never blocks others.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from drivers.driver import Message
 from middleware.journal import Journal, JournalError
 from middleware.lab import Lab
 from middleware.pipeline import Outcome, process, process_all
-from middleware.store.record import record_failure
+from middleware.store.message_rows import record_failure
 
 log = logging.getLogger("labmitra.pipeline")
 PAUSE, LONGEST_PAUSE = 1.0, 30.0

@@ -109,9 +109,7 @@ def _kept(row: Mapping[str, Any]) -> Observation:
     )  # fmt: skip
 
 
-def _file(
-    lab: Lab, conn: Connection, actor: Actor, row: Mapping[str, Any], thought: Considered, reason: str
-) -> int:
+def _file(lab: Lab, conn: Connection, actor: Actor, row: Mapping[str, Any], thought: Considered, reason: str) -> int:
     result = thought.matched.results[0]
     by_hand = Reason(
         "linked_by_hand",

@@ -61,6 +61,7 @@ class Recent:
     unmatched: int
     duplicates: int
     not_reportable: int
+    difference: int
 
 
 def lamps(conn: Connection) -> dict[str, Lamps]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from middleware.model import (
     AnalyzerFacts,
@@ -82,7 +82,7 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
     found: dict[int, dict[str, OrderedTest]] = defaultdict(dict)
     if not sample_pks:
         return found
-    results: dict[int, list[Row[Any]]] = defaultdict(list)
+    results: dict[int, list[Any]] = defaultdict(list)
     for row in conn.execute(
         select(r.c.order_test_id, r.c.state, r.c.display, r.c.verbatim, r.c.analyzer)
         .where(among(conn, r.c.sample_pk, sample_pks))
@@ -98,7 +98,7 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
     return found
 
 
-def _with_results(test: OrderedTest, results: Sequence[Row[Any]]) -> OrderedTest:
+def _with_results(test: OrderedTest, results: Sequence[Any]) -> OrderedTest:
     waiting = [r for r in results if r.state in OPEN]
     released = [r.display for r in results if r.state == ResultState.RELEASED.value]
     return replace(
@@ -116,7 +116,9 @@ def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, 
     found: dict[int, dict[str, Previous]] = defaultdict(dict)
     if not patients:
         return found
-    place = func.row_number().over(partition_by=(r.c.patient_id, r.c.test), order_by=(r.c.released_at.desc(), r.c.id.desc()))
+    place = func.row_number().over(
+        partition_by=(r.c.patient_id, r.c.test), order_by=(r.c.released_at.desc(), r.c.id.desc())
+    )
     # The state is wrapped: of a million released results a planner without statistics would read every one by it.
     released = func.coalesce(r.c.state, "") == ResultState.RELEASED.value
     ranked = (

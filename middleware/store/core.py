@@ -204,7 +204,9 @@ class _Adding:
         values = [row.get(name, default) for name, default in self.columns]
         for at, bind in self.binders:
             values[at] = bind(values[at])
-        return tuple(values) if self.positional else {name: v for (name, _), v in zip(self.columns, values, strict=True)}
+        return (
+            tuple(values) if self.positional else {name: v for (name, _), v in zip(self.columns, values, strict=True)}
+        )
 
 
 @lru_cache(maxsize=100)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from middleware.schema import AnalyzerMessage, ResultRow, Sample
 from middleware.store.analyzers_view import Recent
@@ -40,13 +40,14 @@ class Books:
     suspects: int
     images: int
     details: int
+    difference: int
     processed_at: datetime
 
     @property
     def balanced(self) -> bool:
         """True when every measurement is accounted for."""
         found = self.results + self.controls + self.unmatched + self.duplicates + self.not_reportable
-        return self.measurements == found
+        return self.measurements == found and not self.difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def find(
     offset: int = 0,
     limit: int = 50,
 ) -> tuple[Recent, ...]:
-    """Messages, newest first. `show` is all · failed · unmatched; `sample` is part of a sample id."""
+    """Messages, newest first. `show` is all · failed · unmatched · unbalanced; `sample` is part of a sample id."""
     query = select(*(MESSAGE.c[n] for n in Recent.__slots__))
     if analyzer:
         query = query.where(MESSAGE.c.analyzer == analyzer)
@@ -82,6 +83,8 @@ def find(
         query = query.where(MESSAGE.c.state == "failed")
     elif show == "unmatched":
         query = query.where(MESSAGE.c.unmatched > 0)
+    elif show == "unbalanced":
+        query = query.where(MESSAGE.c.difference != literal_column("0"))
     rows = conn.execute(query.order_by(MESSAGE.c.received_at.desc(), MESSAGE.c.id.desc()).offset(offset).limit(limit))
     return tuple(Recent(**row) for row in rows.mappings())
 

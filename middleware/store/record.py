@@ -12,35 +12,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
-from drivers.driver import Decoded, Kind, Message
-from middleware.model import Control, Matched, Result, ResultState, SampleFacts, Unmatched, Verdict
+from drivers.driver import Message
+from middleware.model import Control, Matched, Result, ResultState, Unmatched, Verdict
 from middleware.schema import (
-    AnalyzerMessage,
     ControlRow,
     ControlTarget,
     ReasonRow,
     ResultRow,
     UnmatchedRow,
 )
-from middleware.store.core import among, fitted, insert_into, next_ids, put_all, table, touch
+from middleware.store.core import among, fitted, next_ids, put_all, table, touch
+from middleware.store.message_rows import Filing, put_messages
 from middleware.store.result_rows import reason_rows, result_columns, twin_reason
-
-
-@dataclass(frozen=True, slots=True)
-class Filing:
-    """One message, thought about. `samples` by primary key gives each result its patient; `seen`: it was recorded
-    before, so rows of it may be filed, lie in the tray or have been dealt with by hand."""
-
-    message: Message
-    decoded: Decoded
-    matched: Matched
-    verdicts: Sequence[Verdict]
-    samples: Mapping[int, SampleFacts]
-    seen: bool
 
 
 @dataclass(slots=True)
@@ -62,14 +49,15 @@ class _Plan:
     duplicates: Counter[str] = field(default_factory=Counter)
 
 
-def processed(conn: Connection, message_ids: Sequence[str]) -> set[str]:
-    """Those of these messages that were already recorded (state processed)."""
-    m = table(AnalyzerMessage)
-    return set(conn.execute(select(m.c.id).where(among(conn, m.c.id, message_ids), m.c.state == "processed")).scalars())
+class Recorded(NamedTuple):
+    """What one message came to: ids of results that nothing holds, and how many rows are astray (always 0)."""
+
+    green: tuple[int, ...]
+    difference: int
 
 
-def record(conn: Connection, filings: Sequence[Filing], rule_set: str, now: datetime) -> list[tuple[int, ...]]:
-    """Write results, controls, unmatched rows and each message's own row; for each, ids of results nothing holds.
+def record(conn: Connection, filings: Sequence[Filing], rule_set: str, now: datetime) -> list[Recorded]:
+    """Write results, controls, unmatched rows and each message's own row, and check its books.
 
     Rows already stored under another message are duplicates. A row of a message that is filed already is never filed
     again, though a mended driver reads it otherwise.
@@ -83,14 +71,14 @@ def record(conn: Connection, filings: Sequence[Filing], rule_set: str, now: date
         _plan_unmatched(plan, filing)
         _plan_controls(conn, plan, filing)
     _write(conn, plan, [filing for filing in filings if filing.seen])
-    _put_messages(conn, filings, plan)
+    differences = put_messages(conn, filings, plan.duplicates, plan.filed, now)
     _touch(conn, filings)
-    return green
+    return [Recorded(*pair) for pair in zip(green, differences, strict=True)]
 
 
 def _write(conn: Connection, plan: _Plan, again: Sequence[Filing]) -> None:
     put_all(conn, ResultRow, plan.results)
-    r, u = table(ResultRow), table(UnmatchedRow)
+    r = table(ResultRow)
     if plan.held:
         conn.execute(r.update().where(r.c.id.in_(plan.held)).values(state=ResultState.HELD.value, green=False))
     put_all(conn, ReasonRow, plan.reasons)
@@ -111,32 +99,9 @@ def _touch(conn: Connection, filings: Sequence[Filing]) -> None:
     touch(conn, *topics.elements())
 
 
-def record_failure(conn: Connection, message: Message, error: str, now: datetime) -> None:
-    """Keep a message that could not be decoded: state failed, with the reason, for the messages page and replay.
-
-    One that was processed before stays as it was.
-    """
-    if processed(conn, [message.id]):
-        return  # thought about again with a driver or a configuration that cannot read it: what is stored stays
-    values = {
-        "id": message.id, "analyzer": message.analyzer, "received_at": message.received_at, "type": "other",
-        "state": "failed", "error": error, "processed_at": now,
-    }  # fmt: skip
-    _upsert_messages(conn, [{**_NO_COUNTS, **values}])
-    touch(conn, "analyzers")
-
-
-_COUNTED = (
-    "observations", "measurements", "results", "controls", "unmatched", "duplicates", "not_reportable", "suspects",
-    "images", "details",
-)  # fmt: skip
-_NO_COUNTS: dict[str, Any] = {**dict.fromkeys(_COUNTED, 0), "sender": None, "problems": [], "sample_ids": ""}
-
-
 def _known(conn: Connection, filings: Sequence[Filing]) -> dict[str, dict[str, str | None]]:
     """By table: the identities of these messages that are stored already, and under which message."""
-    said = [filing.matched for filing in filings]
-    wanted = [row.identity for one in said for row in (*one.results, *one.unmatched, *one.controls)]
+    wanted = [identity for filing in filings for _, identity in filing.matched_rows()]
     found: dict[str, dict[str, str | None]] = {}
     for name, row in (("result", ResultRow), ("unmatched", UnmatchedRow), ("control", ControlRow)):
         t = table(row)
@@ -201,10 +166,12 @@ def _elsewhere(plan: _Plan, kind: str, identity: str, message_id: str) -> bool:
 
 def _is_fresh(plan: _Plan, filing: Filing, result: Result) -> bool:
     """True for a result that is to be written; one that another message brought before is counted."""
+    if result.ordinal in plan.filed.get(filing.message.id, ()):
+        return False
     if _elsewhere(plan, "result", result.identity, filing.message.id):
         plan.duplicates[filing.message.id] += 1
         return False
-    return result.identity not in plan.known["result"] and result.ordinal not in plan.filed.get(filing.message.id, ())
+    return result.identity not in plan.known["result"]
 
 
 def _plan_results(plan: _Plan, filing: Filing, fresh: Iterable[Result], ids: Iterable[int]) -> tuple[int, ...]:
@@ -235,12 +202,12 @@ def _plan_result(plan: _Plan, filing: Filing, result: Result, verdict: Verdict, 
     }
     plan.results.append(row)
     plan.reasons += reason_rows(row_id, verdict)
-    _plan_twins(plan, result, row_id, filing.message.analyzer)
+    _plan_twins(plan, result, filing.message.analyzer)
     if green:
         plan.waiting.setdefault(result.order_test_id, []).append(row_id)
 
 
-def _plan_twins(plan: _Plan, result: Result, row_id: int, source: str) -> None:
+def _plan_twins(plan: _Plan, result: Result, source: str) -> None:
     """As `result_rows.hold_twins`, for rows that are not written yet too."""
     twins = plan.waiting.pop(result.order_test_id, ())
     for twin in twins:
@@ -333,64 +300,3 @@ def _target(conn: Connection, message: Message, control: Control) -> int | None:
         .order_by(t.c.valid_from.desc())
         .limit(1)
     ).scalar()
-
-
-# ---- the message's own row --------------------------------------------------------------------------------------
-
-
-def _put_messages(conn: Connection, filings: Sequence[Filing], plan: _Plan) -> None:
-    """Each message's own row, with what stands in the tables of it now."""
-    ids = [filing.message.id for filing in filings]
-    u = table(UnmatchedRow)
-    stored = {
-        "results": _stored(conn, ResultRow, ids),
-        "controls": _stored(conn, ControlRow, ids),
-        "unmatched": _stored(conn, UnmatchedRow, ids, u.c.state.in_(("open", "dismissed"))),
-        "duplicates": plan.duplicates,
-    }
-    rows = []
-    for filing in filings:
-        found = {name: counted.get(filing.message.id, 0) for name, counted in stored.items()}
-        found["duplicates"] += filing.matched.duplicates
-        rows.append({**_said(filing), **found, "processed_at": plan.now})
-    _upsert_messages(conn, rows)
-
-
-def _stored(conn: Connection, kind: Any, message_ids: Sequence[str], *where: Any) -> dict[str, int]:
-    """How many rows of a table came of each message."""
-    t = table(kind)
-    counted = select(t.c.message_id, func.count()).where(among(conn, t.c.message_id, message_ids), *where)
-    return {row[0]: row[1] for row in conn.execute(counted.group_by(t.c.message_id))}
-
-
-def _said(filing: Filing) -> dict[str, Any]:
-    message, decoded, matched = filing.message, filing.decoded, filing.matched
-    return {
-        "id": message.id,
-        "analyzer": message.analyzer,
-        "received_at": message.received_at,
-        "type": decoded.type.value,
-        "state": "processed",
-        "error": "",
-        "sender": decoded.sender,
-        "problems": list(decoded.problems),
-        "sample_ids": " ".join(sorted(_sample_ids(decoded))),
-        "observations": len(decoded.observations),
-        "measurements": sum(1 for o in decoded.observations if o.kind is Kind.MEASUREMENT),
-        "not_reportable": matched.not_reportable,
-        "suspects": matched.suspects,
-        "images": matched.images,
-        "details": matched.details,
-    }
-
-
-def _sample_ids(decoded: Decoded) -> set[str]:
-    own = {o.sample_id for o in decoded.observations if o.sample_id}
-    return own | set(decoded.query_sample_ids)
-
-
-def _upsert_messages(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    statement = insert_into(conn, AnalyzerMessage)
-    anew = {name: statement.excluded[name] for name in rows[0] if name != "id"}
-    statement = statement.on_conflict_do_update(index_elements=["id"], set_=anew)
-    conn.execute(statement, [fitted(AnalyzerMessage, row) for row in rows])

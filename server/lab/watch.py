@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
 from middleware.lab import Lab
-from middleware.store import home_view
+from middleware.store import books_view, home_view
 from server.lab.front import Counts
 
 
@@ -37,9 +37,32 @@ class Waiting(Collector):
         return []
 
 
+class Astray(Collector):
+    """Messages whose books differ: a result may be lost."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """One figure for each configured analyzer, 0 when all is well."""
+        with self._lab.read() as conn:
+            found = books_view.unbalanced(conn)
+        gauge = GaugeMetricFamily(
+            "labmitra_unbalanced_messages", "Messages of which rows are astray: always 0", labels=["analyzer"]
+        )
+        for name in {*found, *(a.name for a in self._lab.settings.analyzers)}:
+            gauge.add_metric([name], found.get(name, 0))
+        return [gauge]
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing is read when the collector is registered."""
+        return []
+
+
 def router(lab: Lab, counts: Counts) -> APIRouter:
     """The two addresses, for one lab."""
     counts.registry.register(Waiting(lab))
+    counts.registry.register(Astray(lab))
     routes = APIRouter()
 
     @routes.get("/healthz")

@@ -17,7 +17,7 @@ from middleware.fleet import DriverFacts, driver_facts
 from middleware.lab import Lab
 from middleware.model import Actor, Right
 from middleware.settings import AnalyzerSettings
-from middleware.store import analyzers_view
+from middleware.store import analyzers_view, books_view
 from middleware.store.analyzers_view import Lamps, Recent, Today
 from server.lab.web import LabDep, page, require
 
@@ -35,13 +35,15 @@ class Unit:
     driver: DriverFacts
     lamps: Lamps | None
     today: Today
+    unbalanced: int = 0  # messages whose books differ, of all times
 
     @property
     def kind(self) -> str:
-        """How urgent it is: good, warn (trouble, or messages that failed), bad (enabled and not connected)."""
+        """How urgent it is: good, warn (trouble, or messages that failed), bad (enabled and not connected,
+        or its books differ)."""
         if not self.settings.enabled:
             return "plain"
-        if self.lamps is None or not self.lamps.connected:
+        if self.unbalanced or self.lamps is None or not self.lamps.connected:
             return "bad"
         return "warn" if self.lamps.trouble or self.today.failed else "good"
 
@@ -85,6 +87,8 @@ def _units(lab: Lab) -> tuple[Unit, ...]:
     midnight = lab.now().astimezone(lab.settings.lab.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     with lab.read() as conn:
         lamps, today = analyzers_view.lamps(conn), analyzers_view.today(conn, midnight)
+        astray = books_view.unbalanced(conn)
     return tuple(
-        Unit(a, driver_facts(a.driver), lamps.get(a.name), today.get(a.name, NOTHING)) for a in lab.settings.analyzers
+        Unit(a, driver_facts(a.driver), lamps.get(a.name), today.get(a.name, NOTHING), astray.get(a.name, 0))
+        for a in lab.settings.analyzers
     )

@@ -22,8 +22,9 @@ from middleware.model import Actor, Right
 from middleware.reading import Reading, read
 from middleware.settings import AnalyzerSettings
 from middleware.spelled import Piece, visible
-from middleware.store import messages_view
+from middleware.store import books_view, messages_view
 from middleware.store.analyzers_view import Recent
+from middleware.store.books_view import Books as SessionBooks
 from middleware.store.messages_view import Books, Filed
 from server.lab.web import LabDep, page, redirect, require
 from server.lab.wire_notes import Note, note
@@ -32,7 +33,7 @@ router = APIRouter()
 
 MAY = Annotated[Actor, Depends(require(Right.MESSAGES))]
 PER_PAGE = 50
-SHOWS = ("all", "failed", "unmatched")
+SHOWS = ("all", "failed", "unmatched", "unbalanced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class MessagePage:
     reading: Reading
     books: Books | None
     filed: tuple[Filed, ...]
+    session: SessionBooks | None  # of its whole conversation, where that holds more than this message
 
 
 @router.get("/messages")
@@ -113,6 +115,8 @@ def one(request: Request, lab: LabDep, _actor: MAY, message_id: str) -> Response
         raise HTTPException(404)
     with lab.read() as conn:
         books, filed = messages_view.books(conn, message_id), messages_view.filed(conn, message_id)
+        whole = journal.same_session(message_id)
+        session = books_view.session_books(conn, whole) if len(whole) > 1 else None
     context = MessagePage(
         id=message_id,
         analyzer=message.analyzer,
@@ -122,6 +126,7 @@ def one(request: Request, lab: LabDep, _actor: MAY, message_id: str) -> Response
         reading=read(lab, message),
         books=books,
         filed=filed,
+        session=session,
     )
     return page(request, "message.html", context)
 
