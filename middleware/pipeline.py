@@ -6,7 +6,7 @@ Turns messages into rows, many in one transaction where a queue waits. Law: idem
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -29,6 +29,7 @@ class Outcome:
     state: str
     decoded: Decoded | None = None
     error: str = ""
+    filed: bool = False  # at least one row became a patient's result or a control
 
 
 def analyzer_of(lab: Lab, name: str) -> AnalyzerSettings | None:
@@ -135,6 +136,9 @@ def _process_group(lab: Lab, conn: Connection, group: Sequence[_Reading], seen: 
     ]  # fmt: skip
     green = record(conn, filings, lab.settings.rules.version, lab.now()) if filings else []
     seen.update(reading.message.id for reading in filed)
+    for reading, thought in zip(filed, thoughts, strict=True):
+        came_home = bool(thought.matched.results or thought.matched.controls)
+        reading.outcome = replace(reading.outcome, filed=came_home)
     for reading, result_ids in zip(filed, green, strict=True):
         if reading.releases and result_ids:
             release_in(lab, conn, SYSTEM, result_ids)
