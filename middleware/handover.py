@@ -52,18 +52,18 @@ def _send(lab: Lab, client: httpx2.Client, row: Mapping[str, Any]) -> str:
         answer = client.put(path, json=row["payload"])
     except httpx2.HTTPError as fault:
         return _later(lab, row, f"report service not reached ({type(fault).__name__})")
-    said = _said(answer)
-    if answer.status_code == 200 and said.get("stored") is True:
-        _delivery(lab, row["report_no"], said.get("delivery"))
+    told = said(answer)
+    if answer.status_code == 200 and told.get("stored") is True:
+        _delivery(lab, row["report_no"], told.get("delivery"))
         return _done(lab, row, "sent", "")
-    if answer.status_code in FINAL_NO and "detail" in said:
-        return _done(lab, row, "refused", f"report service refused it ({answer.status_code}): {said['detail']}"[:400])
+    if answer.status_code in FINAL_NO and "detail" in told:
+        return _done(lab, row, "refused", f"report service refused it ({answer.status_code}): {told['detail']}"[:400])
     if answer.status_code == 401:
         return _later(lab, row, "report service does not know this facility's key (401)")
     return _later(lab, row, f"report service answered {answer.status_code}")
 
 
-def _said(answer: httpx2.Response) -> Mapping[str, Any]:
+def said(answer: httpx2.Response) -> Mapping[str, Any]:
     """The JSON object of an answer; empty when it is something else."""
     try:
         said = answer.json()
@@ -118,7 +118,7 @@ def ask_deliveries(lab: Lab, client: httpx2.Client, limit: int = 50) -> int:
         except httpx2.HTTPError:
             break
         if answer.status_code == 200:
-            changed += _delivery(lab, report_no, _said(answer).get("delivery"))
+            changed += _delivery(lab, report_no, said(answer).get("delivery"))
     return changed
 
 

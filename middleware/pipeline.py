@@ -35,6 +35,7 @@ class Outcome:
     decoded: Decoded | None = None
     error: str = ""
     difference: int = 0  # rows of it that are astray: always 0
+    filed: bool = False  # at least one row became a patient's result or a control
 
 
 def analyzer_of(lab: Lab, name: str) -> AnalyzerSettings | None:
@@ -145,8 +146,9 @@ def _process_group(lab: Lab, conn: Connection, group: Sequence[_Reading], seen: 
     ]  # fmt: skip
     recorded = record(conn, filings, lab.settings.rules.version, lab.now()) if filings else []
     seen.update(reading.message.id for reading in filed)
-    for reading, (green, difference) in zip(filed, recorded, strict=True):
-        reading.outcome = replace(reading.outcome, difference=difference)
+    for reading, thought, (green, difference) in zip(filed, thoughts, recorded, strict=True):
+        came_home = bool(thought.matched.results or thought.matched.controls)
+        reading.outcome = replace(reading.outcome, difference=difference, filed=came_home)
         if reading.releases and green:
             release_in(lab, conn, SYSTEM, green)
 

@@ -416,7 +416,10 @@ class DeliveryState(LabTable, table=True):
 
 
 class AnalyzerState(LabTable, table=True):
-    """Four lamps of one line, written by the middleware: connected, handshake, message, result."""
+    """Four lamps of one line, written by the middleware: socket up, handshake seen, message parsed, result filed.
+
+    Beside them what its own past says: how far its clock is off, and how often it usually sends.
+    """
 
     __tablename__ = "analyzer_state"
     analyzer: str = Field(primary_key=True, max_length=40)
@@ -424,11 +427,46 @@ class AnalyzerState(LabTable, table=True):
     since: datetime | None = _at(default=None)
     handshake_at: datetime | None = _at(default=None)
     message_at: datetime | None = _at(default=None)
-    result_at: datetime | None = _at(default=None)
+    parsed_at: datetime | None = _at(default=None)  # a message was read
+    failed_at: datetime | None = _at(default=None)  # a message could not be read
+    result_at: datetime | None = _at(default=None)  # a patient's result or a control was filed
+    unfiled_at: datetime | None = _at(default=None)  # measurements came and none could be filed
+    drift_seconds: int | None = None  # its clock is so far ahead of ours, negative: behind
+    rhythm: str = Field(default="", max_length=10)  # off · learning · learned; "" until the middleware has looked
+    rhythm_days: int = 0  # of history
+    usual_gap_seconds: int | None = None  # its usual longest silence at this hour; none when it is usually idle now
     messages_today: int = 0
     refused_today: int = 0
     trouble: str = _text(default="")  # one sentence, "" when all is well
     updated_at: datetime = _at()
+
+
+class LineAlarm(LabTable, table=True):
+    """One trouble of one line from its begin to its end; `analyzer` is "" when it is every line's (the journal).
+
+    One of a kind lasts at a time. `notice_state`, the SMS to the engineer: none, or queued → sent · refused (a person
+    must look) · late (a day went by) · over (it ended before anybody could be told).
+    """
+
+    __tablename__ = "line_alarm"
+    __table_args__ = (
+        Index(
+            "uq_line_alarm_lasting", "analyzer", "kind", unique=True, sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )  # fmt: skip
+    id: int | None = Field(default=None, primary_key=True)
+    analyzer: str = Field(default="", max_length=40)
+    kind: str = Field(max_length=10)  # alarm_settings.AlarmKind
+    began_at: datetime = _at(index=True)
+    ended_at: datetime | None = _at(default=None)
+    args: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)  # what its words are filled with
+    notice_id: str = Field(unique=True, max_length=32)
+    notice_state: str = Field(default="none", index=True, max_length=10)
+    notice_attempts: int = 0
+    notice_next_at: datetime = _at()
+    notice_error: str = _text(default="")
+    told_at: datetime | None = _at(default=None)
 
 
 class AuditRow(LabTable, table=True):

@@ -11,12 +11,14 @@ import logging
 import signal
 import threading
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from middleware import sound, store
+from middleware.alarms import Alarms
+from middleware.health import Health
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
 from middleware.retention import Retention
@@ -26,14 +28,20 @@ from middleware.supervisor import LineState, run_lines
 from middleware.work import Worker
 
 log = logging.getLogger("labmitra.middleware")
+LOOK = timedelta(seconds=15)  # between two looks at the lines' health
 
 
 class Lamps:
-    """Keeps the newest state of every line and writes it into the lab database once a second, when it changed."""
+    """Keeps the newest state of every line and writes it into the lab database once a second, when it changed.
 
-    def __init__(self, lab: Lab, worker: Worker) -> None:
-        """`worker` knows when each analyzer last gave a result."""
-        self._lab, self._worker = lab, worker
+    Its thread also looks at the lines' health and writes the alarms that anybody raised by `alarms`.
+    """
+
+    def __init__(self, lab: Lab, worker: Worker, journal: Journal | None = None) -> None:
+        """`worker` heard what each analyzer said; `journal` is watched for a disk that cannot be written."""
+        self._lab, self.alarms = lab, Alarms(lab)
+        self.health = Health(lab, worker.ears, self.alarms, lambda: journal is not None and journal.failing)
+        self._looked: datetime | None = None
         self._states: dict[str, LineState] = {}
         self._written: dict[str, tuple[Any, ...]] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -59,28 +67,47 @@ class Lamps:
         while True:
             last = self._stop.wait(1.0)
             try:
-                self._write()
+                self._turn(look=not last)
             except SQLAlchemyError:
                 log.debug("lamps not written: lab database busy")
             if last:
                 return
 
+    def _turn(self, look: bool = True) -> None:
+        if look:
+            self._look()
+        self._write()
+        self.alarms.write()
+
+    def _look(self) -> None:
+        self.health.learn_next()
+        now = self._lab.now()
+        if self._looked is None or not timedelta() <= now - self._looked < LOOK:
+            with self._lock:
+                states = dict(self._states)
+            self.health.look(states)
+            self._looked = now
+
     def _write(self) -> None:
         with self._lock:
             states = list(self._states.values())
-        fresh = {s.analyzer: (s, self._worker.last_result_at.get(s.analyzer)) for s in states}
+        midnight = self._midnight()
+        fresh = {s.analyzer: (s, self.health.beside(s.analyzer), midnight) for s in states}
         changed = {k: v for k, v in fresh.items() if self._written.get(k) != v}
         if not changed:
             return
         with self._lab.write() as conn:
-            for state, result_at in changed.values():
-                _put_lamp(conn, state, result_at, self._lab.now())
+            for state, beside, _day in changed.values():
+                _put_lamp(conn, state, beside, midnight, self._lab.now())
             store.touch(conn, "analyzers")
         self._written.update(changed)
 
+    def _midnight(self) -> datetime:
+        here = self._lab.now().astimezone(self._lab.settings.lab.timezone)
+        return here.replace(hour=0, minute=0, second=0, microsecond=0)
 
-def _put_lamp(conn: Any, state: LineState, result_at: datetime | None, now: datetime) -> None:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+def _put_lamp(conn: Any, state: LineState, beside: dict[str, Any], midnight: datetime, now: datetime) -> None:
     m = store.table(AnalyzerMessage)
     today = store.count(conn, AnalyzerMessage, m.c.analyzer == state.analyzer, m.c.received_at >= midnight)
     values: dict[str, Any] = {
@@ -92,9 +119,8 @@ def _put_lamp(conn: Any, state: LineState, result_at: datetime | None, now: date
         "refused_today": state.refused,
         "trouble": state.trouble,
         "updated_at": now,
+        **beside,
     }
-    if result_at is not None:
-        values["result_at"] = result_at
     statement = store.insert_into(conn, AnalyzerState).values(analyzer=state.analyzer, **values)
     conn.execute(statement.on_conflict_do_update(index_elements=["analyzer"], set_=values))
 
@@ -111,7 +137,7 @@ def serve(settings: Settings) -> int:
         journal.quiet = Retention(settings.journal_days, journal.now)
     lab = open_lab(settings)
     worker = Worker(lab, journal)
-    lamps = Lamps(lab, worker)
+    lamps = Lamps(lab, worker, journal)
     try:
         journal.recover()
         worker.start()

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from middleware.alarm_settings import AlarmSettings
 from middleware.model import CatalogueTest
 from middleware.problems import ConfigError, Problem
 
 __all__ = [
+    "AlarmSettings",
     "AnalyzerSettings",
     "ConfigError",
     "Facility",
@@ -58,6 +60,8 @@ class AnalyzerSettings:
     auto_release: bool = False
     codes: Mapping[str, str] = field(default_factory=dict)  # site-assigned code → catalogue code
     tests: frozenset[str] = frozenset()
+    silence: str = "normal"  # off, low, normal, high; where the table says nothing: as [alarms] of lab.toml says
+    clock_minutes: int = 5  # its clock may be so far from ours; 0: never an alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,17 @@ class LabSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """[web] of lab.toml: the technician pages. `api_keys`: hospital system's name → SHA-256 hex of its key."""
+    """[web] of lab.toml: the technician pages. `api_keys`: hospital system's name → SHA-256 hex of its key.
+
+    `metrics_key`: SHA-256 hex of the key that /metrics asks for; "": it asks for none.
+    """
 
     host: str
     port: int
     session_minutes: int
     secure_cookies: bool
     api_keys: Mapping[str, str] = field(default_factory=dict)
+    metrics_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,7 @@ class Settings:
         default_factory=dict
     )  # code → English, Hindi; also report groups
     journal_days: int = 400  # processed conversations of the journal are kept so long; 0: for ever
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
 
 
 def load(config_dir: Path, environ: Mapping[str, str]) -> Settings:

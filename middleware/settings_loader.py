@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from drivers import driver as forms
+from middleware.alarm_settings import SILENCE_WORDS, AlarmSettings, read_alarms
 from middleware.catalogue import CODED, FACILITIES, TESTS, Catalogue, read_catalogue
 from middleware.config_table import Table, bad_url
 from middleware.folder_place import bad_folder, taken_twice
@@ -34,7 +35,7 @@ from middleware.settings import (
 
 LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
-TABLES = ("lab", "store", "web", "hub", "reports", "sms")
+TABLES = ("lab", "store", "web", "hub", "reports", "sms", "alarms")
 LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket", "folder")
 DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql")
 ALWAYS_ON = ("identity", "absurd", "critical", "never_list", "unproven_driver")
@@ -107,7 +108,8 @@ def read_settings(
     lab, web = _lab(reading), _web(reading)
     hub = _hub(reading)
     reports = _reports(reading, hub, lab.facility.code)
-    analyzers = _analyzers(reading)
+    alarms = read_alarms(reading.table("alarms"))
+    analyzers = _analyzers(reading, alarms)
     _check_ports(reading, web, reports, analyzers)
     settings = Settings(
         config=config_dir, var=reading.var, lab=lab, web=web, hub=hub,
@@ -115,7 +117,8 @@ def read_settings(
         secret=reading.secret(store, "secret", reading.var / "secret"), analyzers=analyzers, rules=_rules(reading),
         catalogue=reading.catalogue.tests, panels=reading.catalogue.panels,
         facilities=tuple(_facility(f) for f in reading.catalogue.facilities), reports=reports,
-        panel_names=reading.catalogue.panel_names, journal_days=store.integer("journal_days", 400, 0, 36500),
+        panel_names=reading.catalogue.panel_names, alarms=alarms,
+        journal_days=store.integer("journal_days", 400, 0, 36500),
     )  # fmt: skip
     store.finish()
     return settings, reading.problems
@@ -176,6 +179,7 @@ def _web(reading: Reading) -> WebSettings:
         session_minutes=table.integer("session_minutes", 60, 1, 1440),
         secure_cookies=table.flag("secure_cookies", False),
         api_keys=_digests(table, "api_keys"),
+        metrics_key=table.text("metrics_key", "", r"(?:[0-9a-f]{64})?", "SHA-256 in hex, never the key itself"),
     )
     table.finish()
     return settings
@@ -248,7 +252,7 @@ def _sms(reading: Reading) -> GatewaySettings:
 # ---- analyzers.toml ---------------------------------------------------------------------------------------------
 
 
-def _analyzers(reading: Reading) -> tuple[AnalyzerSettings, ...]:
+def _analyzers(reading: Reading, alarms: AlarmSettings) -> tuple[AnalyzerSettings, ...]:
     document = reading.toml(ANALYZERS)
     for name in document:
         if name != "analyzer":
@@ -260,7 +264,7 @@ def _analyzers(reading: Reading) -> tuple[AnalyzerSettings, ...]:
     found: list[AnalyzerSettings] = []
     for number, values in enumerate(entries, start=1):
         name = values.get("name", f"no. {number}") if isinstance(values, dict) else f"no. {number}"
-        analyzer = _analyzer(reading, Table(ANALYZERS, f"analyzer {name}", values, reading.problems))
+        analyzer = _analyzer(reading, Table(ANALYZERS, f"analyzer {name}", values, reading.problems), alarms)
         if analyzer.name in {a.name for a in found}:
             reason = "this name is given twice"
             reading.problems.append(Problem(ANALYZERS, f"analyzer {name}.name", reason, "a name of its own"))
@@ -268,7 +272,7 @@ def _analyzers(reading: Reading) -> tuple[AnalyzerSettings, ...]:
     return tuple(found)
 
 
-def _analyzer(reading: Reading, table: Table) -> AnalyzerSettings:
+def _analyzer(reading: Reading, table: Table, alarms: AlarmSettings) -> AnalyzerSettings:
     line = table.text("line", None).replace("{var}", str(reading.var))
     if line and (wrong := bad_url(line, LINE_SCHEMES) or bad_folder(line)):
         table.problem("line", f'"{line}": {wrong}', "tcp-listen://0.0.0.0:9101, or serial:/dev/ttyUSB0?baud=9600")
@@ -283,6 +287,8 @@ def _analyzer(reading: Reading, table: Table) -> AnalyzerSettings:
         auto_release=table.flag("auto_release", False),
         codes=_codes(reading, table),
         tests=frozenset(table.known_words("tests", reading.catalogue.tests)),
+        silence=table.one_of("silence", SILENCE_WORDS, alarms.silence),
+        clock_minutes=table.integer("clock_minutes", alarms.clock_minutes, 0, 1440),
     )
     table.finish()
     return settings

@@ -32,7 +32,7 @@ TICK = 1.0  # seconds between two reports of the small changes of a line's state
 @dataclass(frozen=True, slots=True)
 class LineState:
     """One line as it is now. `since`: when `connected` last changed; `handshake_at`: the last ENQ or block;
-    `refused`: NAK, AE and AR of today (UTC); `messages`: since start; `address`: where we listen; `trouble`: one
+    `refused`: NAK, AE and AR of today (the lab's); `messages`: since start; `address`: where we listen; `trouble`: one
     sentence, "" when all is well; `garbage`: the same while it is that bytes make no sense, until a message does."""
 
     analyzer: str
@@ -99,7 +99,7 @@ class _Line:
         self._published: LineState | None = None
         self._wires = 0
         self._garbage = Garbage("")
-        self._day = now().date()
+        self._day = now().astimezone(zone).date()
 
     async def run(self) -> None:
         """For ever: what goes wrong is shown, then the line begins again."""
@@ -116,6 +116,7 @@ class _Line:
         """Reports the small changes."""
         while True:
             await asyncio.sleep(TICK)
+            self._new_day()
             self._publish()
 
     async def _begin(self, driver: Driver) -> None:
@@ -187,10 +188,14 @@ class _Line:
         self._change(handshake_at=self._now())
 
     def _refused(self, _why: str) -> None:
-        today = self._now().date()
-        before = self._state.refused if today == self._day else 0
-        self._day = today
-        self._change(refused=before + 1)
+        self._new_day()
+        self._change(refused=self._state.refused + 1)
+
+    def _new_day(self) -> None:
+        today = self._now().astimezone(self._zone).date()
+        if today != self._day:
+            self._day = today
+            self._change(refused=0)
 
     def _change(self, **values: object) -> None:
         self._state = replace(self._state, **values)  # type: ignore[arg-type]

@@ -12,12 +12,12 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from drivers.driver import Message
+from middleware.ears import Ears
 from middleware.journal import Journal, JournalError
 from middleware.lab import Lab
 from middleware.pipeline import Outcome, process, process_all
@@ -38,7 +38,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._down = False
         self._size = 8
-        self.last_result_at: dict[str, datetime] = {}
+        self.ears = Ears(lab.settings.lab.timezone)
 
     def start(self) -> None:
         """Begin with what a crash left unprocessed."""
@@ -118,13 +118,16 @@ class Worker:
         return True
 
     def _heard(self, message: Message, outcome: Outcome) -> None:
-        if outcome.state == "processed" and outcome.decoded is not None and outcome.decoded.observations:
-            self.last_result_at[message.analyzer] = self._lab.now()
+        if outcome.state == "failed":
+            self.ears.failed(message, self._lab.now())
+        elif outcome.state == "processed" and outcome.decoded is not None:
+            self.ears.read(message, outcome.decoded, outcome.filed, self._lab.now())
 
     def _keep_failure(self, message: Message, bug: Exception) -> bool:
         try:
             with self._lab.write() as conn:
                 record_failure(conn, message, f"{type(bug).__name__}: {bug}", self._lab.now())
+            self.ears.failed(message, self._lab.now())
         except SQLAlchemyError as broken:
             self._say_down(broken)
             return False

@@ -18,14 +18,22 @@ LAMPS, MESSAGE = table(AnalyzerState), table(AnalyzerMessage)
 
 @dataclass(frozen=True, slots=True)
 class Lamps:
-    """One line as the middleware last saw it: connected, handshake, message, result."""
+    """One line as the middleware last saw it: socket up, handshake seen, message parsed, result filed; its clock and
+    rhythm."""
 
     analyzer: str
     connected: bool
     since: datetime | None
     handshake_at: datetime | None
     message_at: datetime | None
+    parsed_at: datetime | None
+    failed_at: datetime | None
     result_at: datetime | None
+    unfiled_at: datetime | None
+    drift_seconds: int | None
+    rhythm: str
+    rhythm_days: int
+    usual_gap_seconds: int | None
     messages_today: int
     refused_today: int
     trouble: str

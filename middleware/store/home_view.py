@@ -19,6 +19,7 @@ from middleware.schema import (
     Sample,
     UnmatchedRow,
 )
+from middleware.store.alarms import count_lasting
 from middleware.store.core import count, table
 
 _result, _call = table(ResultRow), table(CriticalCall)
@@ -43,7 +44,7 @@ def answer(conn: Connection) -> None:
 
 
 def waiting(conn: Connection) -> dict[str, int]:
-    """What waits, by kind: held, green, critical, unmatched, down (analyzers), handover."""
+    """What waits, by kind: held, green, critical, unmatched, down (analyzers), alarms (that last), handover."""
     per_state = (
         select(_result.c.state, func.count().label("n")).where(_result.c.state.in_(OPEN)).group_by(_result.c.state)
     )
@@ -54,6 +55,7 @@ def waiting(conn: Connection) -> dict[str, int]:
         "critical": critical_open(conn),
         "unmatched": count(conn, UnmatchedRow, table(UnmatchedRow).c.state == "open"),
         "down": count(conn, AnalyzerState, ~table(AnalyzerState).c.connected),
+        "alarms": count_lasting(conn),
         "handover": count(conn, HandoverRow, table(HandoverRow).c.state != "sent"),
     }
 

@@ -13,7 +13,7 @@ import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
-from middleware import handover, sound
+from middleware import handover, notices, sound
 from middleware.lab import Lab, open_lab
 from middleware.settings import Settings
 from server import serving as server
@@ -55,6 +55,7 @@ def start_outbox(lab: Lab) -> BackgroundScheduler:
 def _tick(lab: Lab, client: httpx2.Client) -> None:
     try:
         handover.run_due(lab, client)
+        notices.run_due(lab, client)
         handover.ask_deliveries(lab, client)
     except SQLAlchemyError:
         log.warning("lab database busy; the outbox waits for the next tick")

@@ -77,6 +77,8 @@ def environment(zone: ZoneInfo, static: Mapping[str, str], has_word: Callable[[s
         day=day,
         clock=clock,
         ago=ago,
+        lately=lately,
+        span=span,
         age=age,
         tube=tube,
         both=both,
@@ -114,6 +116,13 @@ def clock(context: Context, at: datetime | None) -> str:
 
 
 @pass_context
+def lately(context: Context, at: datetime | None, now: datetime) -> str:
+    """HH:MM when it was less than a day ago, else dd-mm-yyyy HH:MM; to be said beside how long ago it was."""
+    recent = at is not None and abs((now - at).total_seconds()) < 24 * 3600
+    return clock(context, at) if recent else when(context, at)
+
+
+@pass_context
 def ago(context: Context, at: datetime | None, now: datetime) -> str:
     """How long ago in words: "12 min", "3 h", "2 days"; a clock that is ahead gives "now"."""
     if at is None:
@@ -126,6 +135,18 @@ def ago(context: Context, at: datetime | None, now: datetime) -> str:
     if minutes < 48 * 60:
         return str(t("time.hours", n=minutes // 60))
     return str(t("time.days", n=minutes // (24 * 60)))
+
+
+@pass_context
+def span(context: Context, seconds: int) -> str:
+    """How long, in words: "25 min", "2 h 5 min", "3 days"; less than a minute counts as one."""
+    t, minutes = context["t"], max(1, round(seconds / 60))
+    if minutes < 60:
+        return str(t("time.minutes", n=minutes))
+    if minutes >= 48 * 60:
+        return str(t("time.days", n=round(minutes / (24 * 60))))
+    hours = str(t("time.hours", n=minutes // 60))
+    return f"{hours} {t('time.minutes', n=minutes % 60)}" if minutes % 60 else hours
 
 
 @pass_context

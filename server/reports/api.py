@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from server.reports import intake, outbox, store
+from server.reports import intake, notices, outbox, store
 from server.reports.hub import Hub
 from server.reports.schema import Status
 from server.reports.sms.http import json_or_none
@@ -25,7 +25,7 @@ router = APIRouter()
 _bearer = HTTPBearer(auto_error=False, description="the facility's key")
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     401: {"description": "The key is missing or unknown."},
-    403: {"description": "The report belongs to another facility."},
+    403: {"description": "The report or notice belongs to another facility."},
     404: {"description": "There is no such report."},
     409: {"description": "This version is stored already, with other content."},
     413: {"description": "The body is larger than 1 MiB."},
@@ -112,6 +112,30 @@ def get_report(report_no: str, hub: HubHere, facility: FacilityHere) -> dict[str
     if found is None:
         raise HTTPException(404, "there is no such report here")
     return found
+
+
+@router.put(
+    "/api/v1/notices/{notice_id}",
+    tags=["laboratories"],
+    summary="Tell a laboratory's engineer of a line in trouble; the same notice again changes nothing",
+    responses={n: _ANSWERS[n] for n in (401, 403, 413, 422)},
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": notices.NOTICE.json_schema()}}}
+    },
+)
+async def put_notice(notice_id: str, hub: HubHere, facility: FacilityHere, request: Request) -> JSONResponse:
+    """Store a notice and its SMS, one for each number, in one transaction."""
+    return await run_in_threadpool(_put_notice, hub, facility, notice_id, await body_of(request))
+
+
+def _put_notice(hub: Hub, facility: str, notice_id: str, body: bytes) -> JSONResponse:
+    try:
+        return JSONResponse(notices.take(hub, facility, notice_id, notices.read(body, notice_id)))
+    except intake.MalformedError as error:
+        faults = [{"where": f.where, "what": f.what} for f in error.faults]
+        return JSONResponse({"detail": str(error), "faults": faults}, 422)
+    except intake.ForeignError:
+        return JSONResponse({"detail": "this notice belongs to another facility than the key"}, 403)
 
 
 @router.post("/sms/dlr/{secret}", include_in_schema=False)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import OperationalError
 
 from server.reports import outbox, store, texts
@@ -21,6 +21,7 @@ from server.reports.sms import GatewayError, Kind, Outgoing, masked
 
 GIVE_UP = timedelta(hours=48)
 LOST = timedelta(minutes=10)  # far longer than any gateway's time-out
+GIVE_UP_NOTICE = timedelta(hours=24)
 KEEP = timedelta(days=366)
 _WAITS = (1, 2, 5, 15, 30, 60)  # minutes after the 1st, 2nd … failed try
 _AFTER = {Kind.REJECTED: Status.FAILED, Kind.UNKNOWN: Status.UNKNOWN}
@@ -37,24 +38,24 @@ def run_due(hub: Hub, limit: int = 100) -> int:
     """Send what is due now, at most `limit` messages; gives how many were tried. Safe in many processes at once."""
     now = hub.now()
     with hub.db.write() as conn:
-        outbox.expire(conn, now, GIVE_UP)
+        outbox.expire(conn, now, GIVE_UP, GIVE_UP_NOTICE)
         outbox.lose(conn, now, LOST)
-    if is_quiet(now, hub.settings.sms.quiet_from, hub.settings.sms.quiet_to):
-        return 0
+    # The quiet hours are the patients': those of its engineers each laboratory keeps itself.
+    quiet = is_quiet(now, hub.settings.sms.quiet_from, hub.settings.sms.quiet_to)
     tried = 0
-    while tried < limit and _send_one(hub):
+    while tried < limit and _send_one(hub, notices_only=quiet):
         tried += 1
     return tried
 
 
-def _send_one(hub: Hub) -> bool:
+def _send_one(hub: Hub, notices_only: bool) -> bool:
     with hub.db.write() as conn:
-        row = outbox.claim(conn, hub.now())
-        version = None if row is None else store.find_version(conn, row.report_no, row.version)
-    if row is None or version is None:
+        row = outbox.claim(conn, hub.now(), notices_only)
+        about = None if row is None else _about(conn, row)
+    if row is None or about is None:
         return False
     try:
-        message = compose(hub, row, version)
+        message = compose(hub, row, about)
         provider_id = hub.gateway.send(message).provider_id
     except GatewayError as error:
         _record_failure(hub, row, error)
@@ -65,15 +66,23 @@ def _send_one(hub: Hub) -> bool:
     return True
 
 
-def compose(hub: Hub, row: Row[Any], version: Row[Any]) -> Outgoing:
+def _about(conn: Connection, row: Row[Any]) -> Row[Any] | None:
+    """What an SMS is about: a report's version, or a notice."""
+    if row.notice_id is not None:
+        return store.find_notice(conn, row.notice_id)
+    return store.find_version(conn, row.report_no, row.version)
+
+
+def compose(hub: Hub, row: Row[Any], about: Row[Any]) -> Outgoing:
     """The SMS of an outbox row, from its registered template. ValueError when it would not match the template."""
     template = hub.templates.get(row.template, row.language)
-    values = {
-        "link": row.link or "",
-        "days": str(hub.settings.link_days),
-        "report_no": row.report_no,
-        "facility": version.facility_en,
-    }
+    if row.notice_id is not None:
+        values = {slot: getattr(about, slot) for slot in ("facility", "analyzer", "alarm", "since")}
+    else:
+        values = {
+            "link": row.link or "", "days": str(hub.settings.link_days), "report_no": row.report_no,
+            "facility": about.facility_en,
+        }  # fmt: skip
     return Outgoing(row.message_id, row.recipient, template.render(values), template.dlt_id, template.language)
 
 
@@ -91,7 +100,8 @@ def _record_failure(hub: Hub, row: Row[Any], error: GatewayError) -> None:
     with hub.db.write() as conn:
         outbox.move(conn, row.id, to, now, next_at=now + wait, error=f"{error.kind}: {error}"[:300])
     if row.attempts == 0 or to is not Status.QUEUED:
-        _log.warning("SMS of report %s to %s: %s, %s", row.report_no, masked(row.recipient), to, error.kind)
+        what = f"report {row.report_no}" if row.notice_id is None else "a notice"
+        _log.warning("SMS of %s to %s: %s, %s", what, masked(row.recipient), to, error.kind)
 
 
 def tidy(hub: Hub) -> None:

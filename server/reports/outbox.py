@@ -17,6 +17,7 @@ from server.reports import links, store
 from server.reports.hub import Hub
 from server.reports.schema import MOVES, HubTable, Status
 from server.reports.sms import number
+from server.reports.texts import NOTICE
 
 sms, receipt = HubTable.metadata.tables["sms"], HubTable.metadata.tables["sms_receipt"]
 _TOLD = (Status.SENT, Status.ACCEPTED, Status.DELIVERED, Status.UNKNOWN)  # the person may have read it
@@ -116,9 +117,29 @@ def list_for(conn: Connection, report_no: str) -> list[Row[Any]]:
     return list(conn.execute(select(sms).where(sms.c.report_no == report_no).order_by(sms.c.id)))
 
 
-def claim(conn: Connection, now: datetime) -> Row[Any] | None:
+def queue_notice(conn: Connection, hub: Hub, notice_id: str, recipient: str) -> None:
+    """Queue the SMS of a notice to one number."""
+    unwanted = store.opted_out(conn, hub.keyed("number", recipient))
+    now = hub.now()
+    row = {
+        "message_id": secrets.token_hex(16), "notice_id": notice_id, "recipient": recipient, "template": NOTICE,
+        "language": "en", "round": 0, "status": (Status.SUPPRESSED if unwanted else Status.QUEUED).value,
+        "error": "this phone asked for no more SMS" if unwanted else "", "attempts": 0, "parts": 0,
+        "created_at": now, "next_at": now, "changed_at": now,
+    }  # fmt: skip
+    conn.execute(insert(sms).values(row))
+
+
+def list_for_notice(conn: Connection, notice_id: str) -> list[Row[Any]]:
+    """Every SMS of a notice."""
+    return list(conn.execute(select(sms).where(sms.c.notice_id == notice_id).order_by(sms.c.id)))
+
+
+def claim(conn: Connection, now: datetime, notices_only: bool = False) -> Row[Any] | None:
     """Take one due SMS: it is "sent" from here on, whatever happens to this process."""
     due = select(sms).where(sms.c.status == Status.QUEUED.value, sms.c.next_at <= now)
+    if notices_only:
+        due = due.where(sms.c.notice_id.is_not(None))
     row = conn.execute(due.order_by(sms.c.next_at, sms.c.id).limit(1).with_for_update(skip_locked=True)).one_or_none()
     if row is not None:
         values = {"status": Status.SENT.value, "attempts": row.attempts + 1, "claimed_at": now, "changed_at": now}
@@ -137,9 +158,11 @@ def move(conn: Connection, row_id: int, to: Status, now: datetime, **values: Any
     return True
 
 
-def expire(conn: Connection, now: datetime, after: timedelta) -> int:
-    """Give up on SMS that nobody took in this time; how many."""
-    which = (sms.c.status == Status.QUEUED.value) & (sms.c.created_at < now - after)
+def expire(conn: Connection, now: datetime, after: timedelta, notice_after: timedelta) -> int:
+    """Give up on SMS that nobody took in this time; how many. What a line had yesterday is no news."""
+    too_old = sms.c.created_at < now - after
+    old_notice = sms.c.notice_id.is_not(None) & (sms.c.created_at < now - notice_after)
+    which = (sms.c.status == Status.QUEUED.value) & (too_old | old_notice)
     gone = {"status": Status.EXPIRED.value, "link": None, "changed_at": now}
     return conn.execute(update(sms).where(which).values(gone)).rowcount
 
@@ -178,6 +201,6 @@ def apply_receipts(conn: Connection, provider_id: str, now: datetime) -> None:
 
 
 __all__ = [
-    "add_receipt", "apply_receipts", "claim", "drop_numbers", "expire", "is_withdrawn", "list_for", "lose", "move",
-    "plan", "suppress", "suppress_number",
+    "add_receipt", "apply_receipts", "claim", "drop_numbers", "expire", "is_withdrawn", "list_for", "list_for_notice",
+    "lose", "move", "plan", "queue_notice", "suppress", "suppress_number",
 ]  # fmt: skip

@@ -189,15 +189,35 @@ class Opening(HubTable, table=True):
     ip: str = Field(max_length=45)
 
 
+class Notice(HubTable, table=True):
+    """What a laboratory's engineer is told of a line in trouble: words for the slots of one registered text.
+
+    No patient stands behind it; its SMS are rows of `sms` without a report.
+    """
+
+    __tablename__ = "notice"
+    notice_id: str = Field(primary_key=True, max_length=32)
+    facility_code: str = Field(index=True, max_length=40)
+    facility: str = Field(max_length=120)
+    analyzer: str = Field(max_length=120)
+    alarm: str = Field(max_length=120)
+    since: str = Field(max_length=40)
+    stored_at: datetime = _at()
+
+
 class Sms(HubTable, table=True):
-    """The SMS outbox: written in the transaction that stores the report, worked off by `delivery`."""
+    """The SMS outbox: written in the transaction that stores the report (or the notice), worked off by `delivery`."""
 
     __tablename__ = "sms"
-    __table_args__ = (UniqueConstraint("report_no", "version", "recipient", "template", "round"),)
+    __table_args__ = (
+        UniqueConstraint("report_no", "version", "recipient", "template", "round"),
+        UniqueConstraint("notice_id", "recipient"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     message_id: str = Field(unique=True, max_length=32)
-    report_no: str = Field(foreign_key="report.report_no", index=True, max_length=60)
-    version: int
+    report_no: str | None = Field(default=None, foreign_key="report.report_no", index=True, max_length=60)
+    version: int | None = None
+    notice_id: str | None = Field(default=None, foreign_key="notice.notice_id", max_length=32)  # then no report
     recipient: str = Field(max_length=16)  # "" when there is no number; dropped after one year
     template: str = Field(max_length=20)  # a key of sms_templates.toml
     language: str = Field(max_length=2)

@@ -17,6 +17,7 @@ _TABLES = HubTable.metadata.tables
 facility, report, version = _TABLES["facility"], _TABLES["report"], _TABLES["report_version"]
 access, gate, token = _TABLES["access"], _TABLES["gate"], _TABLES["link_token"]
 opening, complaint, opt_out = _TABLES["opening"], _TABLES["complaint"], _TABLES["sms_opt_out"]
+notice = _TABLES["notice"]
 
 
 def keep_facilities(conn: Connection, keys: Mapping[str, str]) -> None:
@@ -167,6 +168,21 @@ def add_opt_out(conn: Connection, number_key: str, now: datetime) -> None:
 def opted_out(conn: Connection, number_key: str) -> bool:
     """True when this phone wants no SMS."""
     return conn.execute(select(opt_out.c.at).where(opt_out.c.number_key == number_key)).one_or_none() is not None
+
+
+def lock_notice(conn: Connection, notice_id: str) -> None:
+    """Let one process at a time take a notice; on SQLite the whole file is ours already."""
+    lock_report(conn, notice_id)
+
+
+def find_notice(conn: Connection, notice_id: str) -> Row[Any] | None:
+    """One notice."""
+    return conn.execute(select(notice).where(notice.c.notice_id == notice_id)).one_or_none()
+
+
+def add_notice(conn: Connection, values: Mapping[str, Any]) -> None:
+    """Store a notice."""
+    conn.execute(insert(notice).values(**values))
 
 
 def forget(conn: Connection, openings_before: datetime) -> None:

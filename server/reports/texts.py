@@ -19,7 +19,12 @@ from middleware.settings import ConfigError, Problem
 FILE = "sms_templates.toml"
 KEYS = ("ready", "corrected", "in_person", "in_person_corrected")
 LANGUAGES = ("en", "hi")
-SLOTS = {"link": "url", "days": "numeric", "report_no": "alphanumeric", "facility": "alphanumeric"}
+NOTICE = "line_alarm"  # to the laboratory's engineer, not to patients: English only
+_WANTED = (*((key, language) for key in KEYS for language in LANGUAGES), (NOTICE, "en"))
+SLOTS = {
+    "link": "url", "days": "numeric", "report_no": "alphanumeric", "facility": "alphanumeric",
+    "analyzer": "alphanumeric", "alarm": "alphanumeric", "since": "alphanumeric",
+}  # fmt: skip
 _SLOT = re.compile(r"#([a-z]+)#")
 # Doubt: nothing we could read says whether a blank may stand inside #alphanumeric#; names of places need it.
 _SHAPES = {"url": r"https?://[!-~]{4,120}", "numeric": r"[0-9]{1,10}", "alphanumeric": r"[A-Za-z0-9][A-Za-z0-9 ]{0,39}"}
@@ -77,10 +82,8 @@ class Templates:
         raw = tomllib.loads((config_dir / FILE).read_text(encoding="utf-8"))
         problems: list[Problem] = []
         table: dict[tuple[str, str], Template] = {}
-        for key in KEYS:
-            for language in LANGUAGES:
-                entry = raw.get(key, {}).get(language)
-                table[key, language] = _template(key, language, entry, problems)
+        for key, language in _WANTED:
+            table[key, language] = _template(key, language, raw.get(key, {}).get(language), problems)
         if problems:
             raise ConfigError(problems)
         return cls(table)

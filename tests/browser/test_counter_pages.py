@@ -12,10 +12,12 @@ import pytest
 
 from middleware import pipeline
 from middleware.actions import results
+from middleware.alarm_settings import AlarmKind
+from middleware.alarms import end_alarm, raise_alarm
 from middleware.journal import Journal
 from middleware.model import Actor, Role
-from middleware.schema import AnalyzerState, ControlRow, ControlTarget, DeliveryState
-from middleware.store import put
+from middleware.schema import AnalyzerState, ControlRow, ControlTarget, DeliveryState, LineAlarm
+from middleware.store import put, table
 
 SIZES = {"laptop": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
 MESSAGE = (
@@ -36,7 +38,14 @@ def day(lab: Any, world: Any, actor: Callable[[str], Actor]) -> Iterator[dict[st
     with lab.write() as conn:
         put(conn, AnalyzerState, analyzer="xn550", connected=True, since=now - timedelta(hours=2), messages_today=3,
             refused_today=1, trouble="Two frames had a wrong checksum; the analyzer sent them again.",
-            handshake_at=now, message_at=now, result_at=now, updated_at=now)  # fmt: skip
+            handshake_at=now - timedelta(hours=3), message_at=now, parsed_at=now - timedelta(hours=1), failed_at=now,
+            result_at=now - timedelta(days=3), unfiled_at=now, drift_seconds=-7500, rhythm="learned", rhythm_days=55,
+            usual_gap_seconds=1500, updated_at=now)  # fmt: skip
+        for kind in AlarmKind:
+            name = "" if kind is AlarmKind.JOURNAL else "xn550"
+            raise_alarm(lab, conn, kind, name, since=now.isoformat(), usual=1500, minutes=-125, count=12)
+            conn.execute(table(LineAlarm).update().values(notice_state="queued", notice_error="service not reached"))
+        end_alarm(lab, conn, AlarmKind.DOWN, "xn550")
         put(conn, DeliveryState, report_no=number, status="failed", opened=2, checked_at=now,
             detail={"sms": [{"version": 1, "to": "98xxxxxx70", "status": "failed", "error": "operator: 5",
                              "changed_at": "2026-11-22T04:31:00+00:00"}], "not_mine": ["x"]})  # fmt: skip

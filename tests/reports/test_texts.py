@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from middleware.settings import ConfigError
-from server.reports.texts import KEYS, LANGUAGES, Size, Template, Templates, size
+from server.reports.texts import KEYS, LANGUAGES, NOTICE, Size, Template, Templates, size
 
 CONFIG = Path(__file__).parents[2] / "config"
 LONGEST = {
@@ -38,6 +38,15 @@ def test_every_text_matches_its_own_template(templates: Templates, key: str, lan
     assert not template.matches(text + ".")
     assert not template.matches(text.replace("-UPHLTH", "-OTHERS"))
     assert (LONGEST["link"] in text) == ("person" not in key)
+
+
+def test_the_text_to_the_engineer_is_english_and_its_longest_takes_two_parts(templates: Templates) -> None:
+    template = templates.get(NOTICE, "en")
+    text = template.render(
+        {"facility": LONGEST["facility"], "analyzer": "Sysmex XN-550, haematology, room 2", "since": "22 Nov 0912 hrs",
+         "alarm": "silent though it usually sends now"}
+    )  # fmt: skip
+    assert (template.matches(text), size(text).encoding, size(text).parts) == (True, "GSM-7", 2)
 
 
 def test_what_each_text_costs(templates: Templates) -> None:

@@ -21,8 +21,10 @@ import pytest
 import uvicorn
 from sqlalchemy import delete
 
-from middleware import handover
+from middleware import handover, notices
 from middleware.actions import register, reports, results
+from middleware.alarm_settings import AlarmKind, AlarmSettings
+from middleware.alarms import raise_alarm
 from middleware.lab import Lab
 from middleware.schema import DeliveryState, HandoverRow
 from middleware.store import change, table
@@ -113,6 +115,20 @@ def released(desk: Desk, **who: Any) -> Any:
     made, ids = desk.measured("HB=13.0 g/dL", **who)
     assert results.release(desk.lab, desk.technician, ids).reports == (made.report_no,)
     return made
+
+
+def test_the_engineer_is_told_by_the_report_service_when_it_is_back(service: Service, desk: Desk) -> None:
+    settings = service.lab.settings
+    lab = replace(service.lab, settings=replace(settings, alarms=AlarmSettings(mobiles=("+919812345670",))))
+    with lab.write() as conn:
+        raise_alarm(lab, conn, AlarmKind.CLOCK, "bench", minutes=-125, unset=False)
+    assert notices.run_due(lab, service.client) == 0  # it is down
+    desk.clock.forward(minutes=1)
+    with service.up() as hub:
+        assert (notices.run_due(lab, service.client), notices.run_due(lab, service.client)) == (1, 0)
+        delivery.run_due(hub)
+    (sms,) = service.gateway.sent
+    assert sms.to == "+919812345670" and ": Bench analyzer: clock is 2 h 5 min slow, since 22 Nov 1000 hrs." in sms.text
 
 
 def states(desk: Desk) -> list[tuple[int, int, str, int]]:

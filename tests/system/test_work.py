@@ -100,7 +100,8 @@ def test_it_begins_with_what_a_crash_left_and_takes_what_comes(desk: Desk, journ
         message = journaled(journal, desk, "HB=13.1 g/dL")
         worker.wake(message)
         until(lambda: done(journal))
-        assert worker.last_result_at == {"bench": desk.clock()}
+        ear = worker.ears.of("bench")
+        assert (ear.parsed_at, ear.result_at) == (desk.clock(), desk.clock())
     assert [r["display"] for r in desk.rows(ResultRow)] == ["13.0", "13.1"]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import stat
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from middleware.alarm_settings import AlarmKind
 from middleware.check import check, report
 from middleware.problems import Problem
 from middleware.secrets_file import read_or_make
@@ -253,3 +255,43 @@ def test_the_report_names_everything_a_person_needs(config: Path) -> None:
         "      instead: a number from 100 to 999",
         "1 mistake. Nothing starts until this is put right.",
     ]
+
+
+# ---- alarms -----------------------------------------------------------------------------------------------------
+
+
+def test_alarms_as_delivered_tell_nobody(config: Path) -> None:
+    alarms = load_here(config).alarms
+    assert (alarms.mobiles, alarms.silence, alarms.clock_minutes, alarms.most_a_day) == ((), "normal", 5, 10)
+    assert alarms.sms_kinds == frozenset(AlarmKind) and (alarms.quiet_from, alarms.quiet_to) == (21, 7)
+
+
+def test_alarms_by_the_environment_and_by_analyzer(config: Path) -> None:
+    path = config / "analyzers.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("auto_release = false", 'silence = "off"\nclock_minutes = 30', 1), encoding="utf-8")
+    settings = load_here(
+        config, LABMITRA_ALARMS__MOBILES="98123 45670, +91-98765-43210,098123-45670", LABMITRA_ALARMS__SILENCE="high",
+        LABMITRA_ALARMS__HOLIDAYS="2027-01-26", LABMITRA_ALARMS__SMS_KINDS="silence, books",
+    )  # fmt: skip
+    assert settings.alarms.mobiles == ("+919812345670", "+919876543210")
+    assert settings.alarms.holidays == {date(2027, 1, 26)}
+    assert settings.alarms.sms_kinds == {AlarmKind.SILENCE, AlarmKind.BOOKS}
+    assert [(a.silence, a.clock_minutes) for a in settings.analyzers[:2]] == [("off", 30), ("high", 5)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("mobiles = []", 'mobiles = ["12345"]', '"12345" is no Indian mobile number'),
+        ("mobiles = []", f"mobiles = {[f'981234567{n}' for n in range(6)]}", "6 numbers"),
+        ("holidays = []", 'holidays = ["26.1.2027"]', '"26.1.2027" is no date'),
+        ('silence = "normal"', 'silence = "loud"', '"loud" is unknown'),
+        ("clock_minutes = 5", "clock_minutes = 5000", "5000 is outside 0-1440"),
+        ("most_a_day = 10", "most_a_day = 0", "0 is outside 1-50"),
+        ("clock_minutes = 5", "clock_seconds = 5", "is unknown"),
+        ('metrics_key = ""', 'metrics_key = "secret"', '"secret" does not fit'),
+    ],
+)
+def test_mistakes_about_alarms_are_named(config: Path, old: str, new: str, reason: str) -> None:
+    assert [p.reason for p in replaced(config, "lab.toml", old, new)] == [reason]

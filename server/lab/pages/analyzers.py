@@ -1,6 +1,6 @@
-"""Each analyzer's line: four lamps in words, what it sent today, what troubles it.
+"""Each analyzer's line: four lamps in words, its alarms and what to do about them, what it sent today.
 
-Law: reads only. A lamp that says connected says since when; a dark one says since when it is dark.
+Law: reads only. A lamp says since when it is so; an alarm says what is wrong, since when, and what to do.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from middleware.fleet import DriverFacts, driver_facts
 from middleware.lab import Lab
 from middleware.model import Actor, Right
 from middleware.settings import AnalyzerSettings
-from middleware.store import analyzers_view, books_view
+from middleware.store import alarms, analyzers_view, books_view
 from middleware.store.analyzers_view import Lamps, Recent, Today
+from server.lab.lamps import AlarmShown, Lamp, four, shown, worst
 from server.lab.web import LabDep, page, require
 
 router = APIRouter()
@@ -29,38 +30,49 @@ NOTHING = Today(0, 0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One configured analyzer with its line's state."""
+    """One configured analyzer with its line's state and the alarms that last."""
 
     settings: AnalyzerSettings
     driver: DriverFacts
     lamps: Lamps | None
     today: Today
+    alarms: tuple[AlarmShown, ...]
     unbalanced: int = 0  # messages whose books differ, of all times
 
     @property
+    def four(self) -> tuple[Lamp, ...]:
+        """Socket up, handshake seen, message parsed, result filed."""
+        return four(self.settings, self.lamps)
+
+    @property
     def kind(self) -> str:
-        """How urgent it is: good, warn (trouble, or messages that failed), bad (enabled and not connected,
-        or its books differ)."""
+        """How urgent it is: good, warn (trouble, or messages that failed), bad (not connected, its books differ, or a
+        serious alarm)."""
         if not self.settings.enabled:
             return "plain"
-        if self.unbalanced or self.lamps is None or not self.lamps.connected:
-            return "bad"
-        return "warn" if self.lamps.trouble or self.today.failed else "good"
+        well = self.lamps is not None and self.lamps.connected and not self.unbalanced
+        kinds = ["good" if well else "bad", *(a.kind for a in self.alarms)]
+        if self.today.failed or (self.lamps is not None and self.lamps.trouble):
+            kinds.append("warn")
+        return worst(kinds)
 
 
 @dataclass(frozen=True, slots=True)
 class AnalyzersPage:
-    """Every analyzer of config/analyzers.toml, in its order."""
+    """Every analyzer of config/analyzers.toml, in its order. `alarms`: those of every line together."""
 
     units: tuple[Unit, ...]
+    alarms: tuple[AlarmShown, ...]
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class AnalyzerPage:
-    """One analyzer with its latest messages."""
+    """One analyzer with its latest messages and alarms."""
 
     unit: Unit
+    alarms: tuple[AlarmShown, ...]
+    history: tuple[AlarmShown, ...]
     recent: tuple[Recent, ...]
     may_open: bool
     now: datetime
@@ -69,26 +81,37 @@ class AnalyzerPage:
 @router.get("/analyzers")
 def show(request: Request, lab: LabDep, _actor: MAY) -> Response:
     """All analyzers."""
-    return page(request, "analyzers.html", AnalyzersPage(_units(lab), lab.now()))
+    units, common = _units(lab)
+    return page(request, "analyzers.html", AnalyzersPage(units, common, lab.now()))
 
 
 @router.get("/analyzers/{name}")
 def one(request: Request, lab: LabDep, actor: MAY, name: str) -> Response:
     """One analyzer."""
-    unit = next((u for u in _units(lab) if u.settings.name == name), None)
+    units, common = _units(lab)
+    unit = next((u for u in units if u.settings.name == name), None)
     if unit is None:
         raise HTTPException(404)
     with lab.read() as conn:
-        recent = analyzers_view.recent(conn, name)
-    return page(request, "analyzer.html", AnalyzerPage(unit, recent, actor.may(Right.MESSAGES), lab.now()))
+        recent, history = analyzers_view.recent(conn, name), alarms.history(conn, name)
+    told = tuple(shown(a) for a in history if a.ended_at is not None)
+    return page(
+        request, "analyzer.html", AnalyzerPage(unit, common, told, recent, actor.may(Right.MESSAGES), lab.now())
+    )
 
 
-def _units(lab: Lab) -> tuple[Unit, ...]:
+def _units(lab: Lab) -> tuple[tuple[Unit, ...], tuple[AlarmShown, ...]]:
+    """Every configured analyzer, and the alarms that are every line's."""
     midnight = lab.now().astimezone(lab.settings.lab.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     with lab.read() as conn:
         lamps, today = analyzers_view.lamps(conn), analyzers_view.today(conn, midnight)
         astray = books_view.unbalanced(conn)
-    return tuple(
-        Unit(a, driver_facts(a.driver), lamps.get(a.name), today.get(a.name, NOTHING), astray.get(a.name, 0))
+        lasting = tuple(map(shown, alarms.lasting(conn)))
+    units = tuple(
+        Unit(
+            a, driver_facts(a.driver), lamps.get(a.name), today.get(a.name, NOTHING),
+            tuple(s for s in lasting if s.alarm.analyzer == a.name), astray.get(a.name, 0),
+        )
         for a in lab.settings.analyzers
-    )
+    )  # fmt: skip
+    return units, tuple(s for s in lasting if s.alarm.analyzer == "")

@@ -52,6 +52,7 @@ WAITS = (
     ("green", "/worklist?show=green", "good", Right.SEE_RESULTS),
     ("unmatched", "/unmatched", "warn", Right.LINK),
     ("down", "/analyzers", "bad", Right.ANALYZERS_SEE),
+    ("alarms", "/analyzers#alarms", "bad", Right.ANALYZERS_SEE),
     ("handover", "/reports", "plain", Right.REPORTS),
 )
 BUTTONS = (
