@@ -15,6 +15,8 @@ import tty
 from pathlib import Path
 from types import TracebackType
 
+LAST_WORDS = 0.5  # seconds, at most, for the lab to read what was written last and to hang up
+
 
 class PtyPair:
     """The simulator's end. `path` is a symlink to the end that the lab opens as `serial:PATH`."""
@@ -69,7 +71,8 @@ class PtyPair:
                 data = data[os.write(self.master, data) :]
 
     def close(self) -> None:
-        """End the pair and take the symlink away if it is still ours."""
+        """End the pair and take the symlink away if it is still ours; the lab may read the last words."""
+        self._poll(0, LAST_WORDS)  # until the lab hangs up: closing would throw away what it has not read yet
         os.close(self.master)
         if self.path.is_symlink() and str(self.path.readlink()) == self.name:
             self.path.unlink()

@@ -240,6 +240,16 @@ def test_the_pair_survives_that_the_lab_closes_and_opens_again(tmp_path: Path) -
                 assert port.read(5) == word
 
 
+def test_what_was_written_last_is_read_before_the_pair_ends(tmp_path: Path) -> None:
+    pair = PtyPair(tmp_path / "cable")
+    with serial.Serial(str(tmp_path / "cable"), 9600, timeout=5) as port:
+        pair.write(b"EOT")
+        ending = threading.Thread(target=pair.close)
+        ending.start()
+        assert port.read(3) == b"EOT"
+        ending.join()
+
+
 def test_an_old_symlink_is_replaced_but_a_file_is_not(tmp_path: Path) -> None:
     (tmp_path / "cable").symlink_to("/dev/pts/none")
     with PtyPair(tmp_path / "cable") as pair:
