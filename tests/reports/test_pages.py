@@ -134,6 +134,7 @@ def test_a_forged_paper_is_not_confirmed(service: Any, query: str) -> None:
 def test_openapi_tells_of_the_laboratories_calls_only(service: Any) -> None:
     told = service.client.get("/api/v1/openapi.json").json()
     assert sorted(told["paths"]) == [
+        "/api/v1/notices/{notice_id}",
         "/api/v1/reports/{report_no}",
         "/api/v1/reports/{report_no}/versions/{version}",
         "/healthz",
