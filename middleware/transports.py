@@ -229,7 +229,8 @@ class Dial:
         pauses = Backoff()
         while True:
             try:
-                wire = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT)
+                async with asyncio.timeout(CONNECT_TIMEOUT):  # wait_for of Python 3.11 can swallow a cancellation
+                    wire = await self._connect()
             except (OSError, TimeoutError) as wrong:
                 tell("down", f"{self._name} cannot be reached: {_reason(wrong)}")
             else:

@@ -161,6 +161,29 @@ async def test_a_peer_that_does_not_answer_when_we_dial(path: Path, monkeypatch:
         one.close()
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_line_ends_when_told_whatever_it_is_doing(turns: int) -> None:
+    """Told at any turn of the loop around the moment a connection comes: a line that missed it would dial for ever, and
+    the middleware would not end."""
+    gate = asyncio.get_running_loop().create_future()
+
+    async def connect() -> transports.Wire:
+        await gate
+        return transports.Wire()
+
+    async def handle(wire: transports.Wire) -> None:
+        await wire.read()
+
+    task = asyncio.create_task(transports.Dial(connect, "x").run(handle, lambda _what, _text: None))
+    await asyncio.sleep(0.001)
+    gate.set_result(None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task}, timeout=PATIENCE)
+    assert task.cancelled()
+
+
 def test_why_a_peer_cannot_be_reached_is_told_in_words() -> None:
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     assert transports._reason(unknown) == "the name is unknown (Name or service not known)"
