@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,15 @@ _encode = json.JSONEncoder().encode
 
 
 def _json(value: Any) -> str:
-    """As json.dumps: most of our JSON columns are empty lists, by the million."""
-    return "[]" if value == [] else _encode(value)
+    """As json.dumps: most of our JSON columns are lists of a flag or of nothing, by the million."""
+    if isinstance(value, list) and len(value) < 2 and (not value or isinstance(value[0], str)):
+        return _listed(*value)
+    return _encode(value)
+
+
+@lru_cache(maxsize=1000)
+def _listed(*texts: str) -> str:
+    return _encode(list(texts))
 
 
 def _watch_file(engine: Engine, path: Path, make: bool) -> None:

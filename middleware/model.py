@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 from middleware.document import (
     Access as Access,
@@ -159,6 +160,9 @@ class CatalogueTest:
     sort: int = 0
     timing: str = ""  # F, PP, 2H: a timed glucose is a tube of its own (domain 8.5)
     units: Mapping[str, Decimal] = field(default_factory=dict, hash=False)  # unit spelling → factor to `unit`
+    bands: dict[Any, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # see `values.limits_for`
 
     def interval_for(self, sex: Sex, age_days: int) -> Interval | None:
         """The interval in force for this sex and age in days at collection; None when the catalogue has none."""
@@ -253,8 +257,7 @@ class Context:
     now: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An observation made ours. `value` is Decimal for numeric tests, with comparator "<" or ">" or "".
 
     `display` is the rounded text that is compared, shown and printed, so that flag and print never disagree.
@@ -327,7 +330,7 @@ class Verdict:
     @property
     def green(self) -> bool:
         """True when no reason holds the result."""
-        return all(r.severity == "note" for r in self.reasons)
+        return not self.reasons or all(r.severity == "note" for r in self.reasons)
 
 
 @dataclass(frozen=True, slots=True)

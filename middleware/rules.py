@@ -8,7 +8,7 @@ domain 2.2 (order, comparison of the displayed value, limits are inside) and 2.5
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,7 +45,7 @@ class Subject(NamedTuple):
         return table.get(key, default) if isinstance(table, dict | Mapping) else default
 
 
-Rule = Callable[[Subject], Iterator[Reason]]
+Rule = Callable[[Subject], Iterable[Reason]]
 
 
 def verify(results: Sequence[Result], context: Context, settings: RuleSettings) -> tuple[Verdict, ...]:
@@ -78,62 +78,70 @@ def _verdict(subject: Subject, enabled: Sequence[Rule]) -> Verdict:
 # ---- the rules, in the order of domain 2.2 ----------------------------------------------------------------------
 
 
-def identity(subject: Subject) -> Iterator[Reason]:
+def identity(subject: Subject) -> Iterable[Reason]:
     """Is it this patient's tube, and may the test be this patient's?"""
-    sample = subject.sample
+    sample, found = subject.sample, []
     if not sample.check_digit_ok:
-        yield subject.say("identity", "bad_check_digit", BLOCK, sample_id=sample.sample_id)
+        found.append(subject.say("identity", "bad_check_digit", BLOCK, sample_id=sample.sample_id))
     if subject.setting("identity", "require_received", True) and sample.state is not SampleState.RECEIVED:
-        yield subject.say("identity", "not_received", BLOCK, sample_id=sample.sample_id)
+        found.append(subject.say("identity", "not_received", BLOCK, sample_id=sample.sample_id))
     if subject.test.code in subject.setting("identity", "female_only", ()) and sample.patient.sex is Sex.MALE:
-        yield subject.say("identity", "wrong_sex", BLOCK)
+        found.append(subject.say("identity", "wrong_sex", BLOCK))
+    return found
 
 
-def absurd(subject: Subject) -> Iterator[Reason]:
+def absurd(subject: Subject) -> Iterable[Reason]:
     """Is the value possible at all? If not it is blocked until repeated."""
     value, comparator, limits = subject.result.value, subject.result.comparator, subject.limits
     if value is None or limits is None:
-        return
+        return ()
+    found = []
     if limits.absurd_low is not None and not comparator.startswith(">") and value < limits.absurd_low:
-        yield subject.say("absurd", "absurd_low", BLOCK, limit=str(limits.absurd_low))
+        found.append(subject.say("absurd", "absurd_low", BLOCK, limit=str(limits.absurd_low)))
     if limits.absurd_high is not None and not comparator.startswith("<") and value > limits.absurd_high:
-        yield subject.say("absurd", "absurd_high", BLOCK, limit=str(limits.absurd_high))
+        found.append(subject.say("absurd", "absurd_high", BLOCK, limit=str(limits.absurd_high)))
+    return found
 
 
-def critical(subject: Subject) -> Iterator[Reason]:
+def critical(subject: Subject) -> Iterable[Reason]:
     """Must somebody be called? Also when `<` or `>` leaves it open."""
     result, limits = subject.result, subject.limits
+    found = []
     if result.coded is not None and result.coded in subject.test.critical:
-        yield subject.say("critical", "critical_coded", CRITICAL)
+        found.append(subject.say("critical", "critical_coded", CRITICAL))
     if result.value is None or limits is None:
-        return
+        return found
     at = (result.value, result.comparator)
     if is_below(*at, limits.crit_low):
-        yield subject.say("critical", "critical_low", CRITICAL, limit=str(limits.crit_low))
+        found.append(subject.say("critical", "critical_low", CRITICAL, limit=str(limits.crit_low)))
     elif maybe_below(*at, limits.crit_low):
-        yield subject.say("critical", "critical_maybe", CRITICAL, limit=str(limits.crit_low))
+        found.append(subject.say("critical", "critical_maybe", CRITICAL, limit=str(limits.crit_low)))
     if is_above(*at, limits.crit_high):
-        yield subject.say("critical", "critical_high", CRITICAL, limit=str(limits.crit_high))
+        found.append(subject.say("critical", "critical_high", CRITICAL, limit=str(limits.crit_high)))
     elif maybe_above(*at, limits.crit_high):
-        yield subject.say("critical", "critical_maybe", CRITICAL, limit=str(limits.crit_high))
+        found.append(subject.say("critical", "critical_maybe", CRITICAL, limit=str(limits.crit_high)))
+    return found
 
 
-def release_limits(subject: Subject) -> Iterator[Reason]:
+def release_limits(subject: Subject) -> Iterable[Reason]:
     """Is the value inside the window that is released without a second look?"""
     result = subject.result
     if result.coded is not None:
-        yield from _coded_window(subject)
-    elif result.value is not None and subject.limits is None:
-        yield subject.say("release_limits", "no_interval")
-    elif result.value is not None and subject.limits is not None:
-        low, high = _window(subject.limits, subject.setting("release_limits", "without_window", "reference"))
-        at = (result.value, result.comparator)
-        if low is not None and (is_below(*at, low) or maybe_below(*at, low)):
-            sentence = "release_low" if is_below(*at, low) else "release_maybe_low"
-            yield subject.say("release_limits", sentence, limit=str(low))
-        if high is not None and (is_above(*at, high) or maybe_above(*at, high)):
-            sentence = "release_high" if is_above(*at, high) else "release_maybe_high"
-            yield subject.say("release_limits", sentence, limit=str(high))
+        return _coded_window(subject)
+    if result.value is None:
+        return ()
+    if subject.limits is None:
+        return [subject.say("release_limits", "no_interval")]
+    found = []
+    low, high = _window(subject.limits, subject.setting("release_limits", "without_window", "reference"))
+    at = (result.value, result.comparator)
+    if low is not None and (is_below(*at, low) or maybe_below(*at, low)):
+        sentence = "release_low" if is_below(*at, low) else "release_maybe_low"
+        found.append(subject.say("release_limits", sentence, limit=str(low)))
+    if high is not None and (is_above(*at, high) or maybe_above(*at, high)):
+        sentence = "release_high" if is_above(*at, high) else "release_maybe_high"
+        found.append(subject.say("release_limits", sentence, limit=str(high)))
+    return found
 
 
 def _window(limits: Limits, without: str) -> tuple[Decimal | None, Decimal | None]:
@@ -143,93 +151,96 @@ def _window(limits: Limits, without: str) -> tuple[Decimal | None, Decimal | Non
     return (limits.ref_low, limits.ref_high) if without == "reference" else (None, None)
 
 
-def _coded_window(subject: Subject) -> Iterator[Reason]:
+def _coded_window(subject: Subject) -> Iterable[Reason]:
     coded, normal = subject.result.coded, subject.test.normal
     if coded in subject.setting("release_limits", "repeat_coded", ()):
-        yield subject.say("release_limits", "repeat_coded")
-    elif normal and coded not in normal and subject.setting("release_limits", "hold_abnormal_coded", True):
-        yield subject.say("release_limits", "abnormal_coded", normal=", ".join(normal))
+        return [subject.say("release_limits", "repeat_coded")]
+    if normal and coded not in normal and subject.setting("release_limits", "hold_abnormal_coded", True):
+        return [subject.say("release_limits", "abnormal_coded", normal=", ".join(normal))]
+    return ()
 
 
-def delta(subject: Subject) -> Iterator[Reason]:
+def delta(subject: Subject) -> Iterable[Reason]:
     """Does it fit the patient's last released value? Per cent and days, and never below the absolute floor."""
     result, test, before = subject.result, subject.test, subject.sample.previous.get(subject.test.code)
     if before is None:
-        return
+        return ()
     if result.coded is not None and before.coded is not None:
         if test.code in subject.setting("delta", "lifelong", ()) and result.coded != before.coded:
-            yield subject.say("delta", "lifelong", previous=before.coded)
-        return
+            return [subject.say("delta", "lifelong", previous=before.coded)]
+        return ()
     now = subject.context.now
     if result.value is None or before.value is None or result.comparator or before.unit != result.unit:
-        return
+        return ()
     if test.delta_pct is None or test.delta_days is None or now is None:
-        return
+        return ()
     age = now - before.at
     change = abs(result.value - before.value)
     if age > timedelta(days=test.delta_days) or change == 0 or change < (test.delta_floor or 0):
-        return
+        return ()
     told = {"previous": str(before.value), "days": str(age.days), "limit": str(test.delta_pct)}
     if before.value == 0:
-        yield subject.say("delta", "delta_from_zero", **told)
-    elif (percent := change / abs(before.value) * 100) > test.delta_pct:
+        return [subject.say("delta", "delta_from_zero", **told)]
+    if (percent := change / abs(before.value) * 100) > test.delta_pct:
         shown = percent.quantize(Decimal(1), rounding=ROUND_HALF_UP)
-        yield subject.say("delta", "delta", percent=str(shown), **told)
+        return [subject.say("delta", "delta", percent=str(shown), **told)]
+    return ()
 
 
-def analyzer_flags(subject: Subject) -> Iterator[Reason]:
+def analyzer_flags(subject: Subject) -> Iterable[Reason]:
     """What the analyzer says about the value. Its own high and low are not looked at, our intervals judge that."""
-    result = subject.result
+    result, found = subject.result, []
     if result.comparator.startswith("<"):
-        yield subject.say("analyzer_flags", "below_range")
+        found.append(subject.say("analyzer_flags", "below_range"))
     if result.comparator.startswith(">"):
-        yield subject.say("analyzer_flags", "above_range")
+        found.append(subject.say("analyzer_flags", "above_range"))
     said = set(result.analyzer_flags)
     if not said:
-        return
+        return found
     quiet = set(subject.setting("analyzer_flags", "ignore", ("", "N", *HIGH_AND_LOW))) | (
         {"A"} if said & HIGH_AND_LOW else set()
     )
     for flag in sorted(said - quiet):
         english, hindi = FLAG_MEANINGS.get(flag, ("", ""))
-        yield subject.say("analyzer_flags", "flag", flag=flag, meaning=english, meaning_hi=hindi)
+        found.append(subject.say("analyzer_flags", "flag", flag=flag, meaning=english, meaning_hi=hindi))
+    return found
 
 
-def suspects(subject: Subject) -> Iterator[Reason]:
+def suspects(subject: Subject) -> Iterable[Reason]:
     """The analyzer doubts itself about this value: matching found which doubts touch it."""
-    yield from (note for note in subject.result.notes if note.rule == "suspects")
+    return [note for note in subject.result.notes if note.rule == "suspects"]
 
 
-def never_list(subject: Subject) -> Iterator[Reason]:
+def never_list(subject: Subject) -> Iterable[Reason]:
     """Blood groups, HIV, smears, malaria: always a person."""
-    if subject.test.never_auto:
-        yield subject.say("never_list", "never_list")
+    return [subject.say("never_list", "never_list")] if subject.test.never_auto else ()
 
 
-def unproven_driver(subject: Subject) -> Iterator[Reason]:
+def unproven_driver(subject: Subject) -> Iterable[Reason]:
     """Only a driver proven in the field may release by itself; where a person releases anyway nothing is said."""
     facts = subject.context.analyzer
     if facts.auto_release and facts.grade != "field":
-        yield subject.say("unproven_driver", "unproven_driver", HOLD, driver=facts.driver, grade=facts.grade)
+        return [subject.say("unproven_driver", "unproven_driver", HOLD, driver=facts.driver, grade=facts.grade)]
+    return ()
 
 
-def correction(subject: Subject) -> Iterator[Reason]:
+def correction(subject: Subject) -> Iterable[Reason]:
     """The analyzer says that this value replaces one it sent before."""
-    if subject.result.status == "C":
-        yield subject.say("correction", "correction")
+    return [subject.say("correction", "correction")] if subject.result.status == "C" else ()
 
 
-def second_result(subject: Subject) -> Iterator[Reason]:
+def second_result(subject: Subject) -> Iterable[Reason]:
     """One test, two values: a person chooses."""
-    ordered = subject.sample.tests.get(subject.test.code)
+    ordered, found = subject.sample.tests.get(subject.test.code), []
     if ordered is not None and ordered.has_open_result:
         others = ", ".join(ordered.open_values)
-        yield subject.say("second_result", "second_open", others=others)
+        found.append(subject.say("second_result", "second_open", others=others))
     if ordered is not None and (ordered.state is TestState.RELEASED or ordered.released_value is not None):
-        yield subject.say("second_result", "second_released", others=ordered.released_value or "–")
+        found.append(subject.say("second_result", "second_released", others=ordered.released_value or "–"))
     if subject.twins:
         others = ", ".join(twin.display or twin.verbatim for twin in subject.twins)
-        yield subject.say("second_result", "second_in_message", others=others)
+        found.append(subject.say("second_result", "second_in_message", others=others))
+    return found
 
 
 RULES: Mapping[str, Rule] = {

@@ -8,6 +8,7 @@ Source: domain 2.2 (limits are inside, compare what is displayed, sex other), 2.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from functools import cache
@@ -96,16 +97,21 @@ def limits_for(test: CatalogueTest, sex: Sex, age_days: int) -> Limits | None:
     Sex other: outside the reference only when outside both intervals; critical, absurd and release limits are the
     stricter of the two, because there a false alarm is the smaller harm.
     """
+    bands = test.bands
+    if not bands:
+        bands["edges"] = sorted({edge for i in test.intervals for edge in (i.age_min, i.age_max)})
+    band = (sex, bisect_right(bands["edges"], age_days))
+    if band not in bands:  # all ages between two neighbouring edges have the same limits
+        bands[band] = _limits(test, sex, age_days)
+    found: Limits | None = bands[band]
+    return found
+
+
+def _limits(test: CatalogueTest, sex: Sex, age_days: int) -> Limits | None:
     sexes = ("A", "M", "F") if sex is Sex.OTHER else ("A", sex.value)
     rows = [i for i in test.intervals if i.age_min <= age_days < i.age_max and i.sex in sexes]
     if not rows:
         return None
-    if len(rows) == 1:
-        (only,) = rows
-        return Limits(
-            only.ref_low, only.ref_high, only.crit_low, only.crit_high,
-            only.absurd_low, only.absurd_high, only.release_low, only.release_high,
-        )  # fmt: skip
     return Limits(
         ref_low=_all(rows, lambda i: i.ref_low, min),
         ref_high=_all(rows, lambda i: i.ref_high, max),

@@ -8,7 +8,6 @@ that belongs to this patient), 7.4.1.8 (the amended report carries it).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -55,7 +54,7 @@ def _results(conn: Connection, patient_id: int) -> list[dict[str, Any]]:
 
 def _again(row: Mapping[str, Any], sample: SampleFacts, context: Context) -> Result:
     """The stored result with the interval and flag of the patient as known now."""
-    kept = {f.name: row[f.name] for f in fields(Result) if f.name in row}
+    kept = {name: row[name] for name in Result._fields if name in row}
     for name in ("analyzer_flags", "comments"):
         kept[name] = tuple(kept[name])
     test = context.catalogue[row["test"]]

@@ -7,7 +7,7 @@ blocks needs the pathologist; a released result is never altered, a new one take
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -255,7 +255,7 @@ def _put_typed(
         raise Refused(f"{first.strip()!r} is not a value of this test.")
     verdict = thought.verdicts[0]
     patient = thought.samples[result.sample_pk].patient_id
-    columns = result_columns(replace(result, comments=(comment,) if comment.strip() else ()), verdict)
+    columns = result_columns(result._replace(comments=(comment,) if comment.strip() else ()), verdict)
     row_id = store.put(
         conn, ResultRow, **columns, identity=f"typed:{uuid4().hex}", message_id=None, analyzer="",
         typed_by=actor.name, patient_id=patient, state=ResultState.HELD.value, rule_set=lab.settings.rules.version,

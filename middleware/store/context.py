@@ -87,11 +87,11 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
         select(r.c.order_test_id, r.c.state, r.c.display, r.c.verbatim, r.c.analyzer)
         .where(among(conn, r.c.sample_pk, sample_pks))
         .order_by(r.c.id)
-    ):
+    ).all():
         results[row.order_test_id].append(row)
     wanted = select(t.c.id, t.c.sample_pk, t.c.test, t.c.state).where(among(conn, t.c.sample_pk, sample_pks))
     states = {state.value: state for state in TestState}
-    for order_test_id, sample_pk, test, state in conn.execute(wanted.order_by(t.c.id)):
+    for order_test_id, sample_pk, test, state in conn.execute(wanted.order_by(t.c.id)).all():
         had = results.get(order_test_id)
         known = OrderedTest(order_test_id, test, states[state])
         found[sample_pk][test] = _with_results(known, had) if had else known
@@ -126,7 +126,7 @@ def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, 
         .where(among(conn, r.c.patient_id, patients), released, r.c.released_at >= now - PREVIOUS_SPAN)
         .subquery()
     )
-    for patient, test, value, coded, unit, at, _ in conn.execute(select(ranked).where(ranked.c.place == 1)):
+    for patient, test, value, coded, unit, at, _ in conn.execute(select(ranked).where(ranked.c.place == 1)).all():
         found[patient][test] = Previous(value, coded, unit, at)
     return found
 

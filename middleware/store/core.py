@@ -128,15 +128,27 @@ def fitted(row: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
 
     Only for an analyzer's words: what a person typed is never cut, `put` refuses it.
     """
+    found = dict(values)
+    for name, length in _texts(row):
+        said = found.get(name)
+        if isinstance(said, str) and (len(said) > length or not said.isascii() or "\0" in said):
+            found[name] = _fit(said, length)
+    return found
+
+
+_ANY = 1 << 60  # characters: a column without a limit
+
+
+@cache
+def _texts(row: type[SQLModel]) -> tuple[tuple[str, int], ...]:
+    """The text columns and what they hold."""
     lengths = _lengths(row)
-    return {k: _fit(v, lengths.get(k)) if isinstance(v, str) else v for k, v in values.items()}
+    return tuple((c.name, lengths.get(c.name, _ANY)) for c in table(row).columns if c.type.python_type is str)
 
 
-def _fit(text_: str, length: int | None) -> str:
-    if text_.isascii() and "\0" not in text_ and (length is None or len(text_) <= length):
-        return text_
+def _fit(text_: str, length: int) -> str:
     clean = text_.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
-    return clean if length is None or len(clean) <= length else clean[: length - 1] + "…"
+    return clean if len(clean) <= length else clean[: length - 1] + "…"
 
 
 def _storable(row: type[SQLModel], values: Mapping[str, Any]) -> None:

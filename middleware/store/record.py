@@ -189,7 +189,8 @@ def _plan_results(plan: _Plan, filing: Filing, fresh: Iterable[Result], ids: Ite
 
 def _plan_result(plan: _Plan, filing: Filing, result: Result, verdict: Verdict, row_id: int) -> None:
     green = verdict.green
-    row = {
+    row = result_columns(result, verdict)
+    row |= {
         "id": row_id,
         "identity": result.identity,
         "message_id": filing.message.id,
@@ -198,7 +199,6 @@ def _plan_result(plan: _Plan, filing: Filing, result: Result, verdict: Verdict, 
         "state": (ResultState.AUTOVERIFIED if green else ResultState.HELD).value,
         "rule_set": plan.rule_set,
         "created_at": plan.now,
-        **result_columns(result, verdict),
     }
     plan.results.append(row)
     plan.reasons += reason_rows(row_id, verdict)
