@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import delete
 
 from drivers import decode
-from drivers.driver import Kind, Message, load_driver
+from drivers.driver import Kind, Message, driver_names, load_driver
 from middleware import pipeline
 from middleware.actions import results, unmatched
 from middleware.journal import Journal
