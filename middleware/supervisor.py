@@ -121,7 +121,8 @@ class _Line:
 
     async def _begin(self, driver: Driver) -> None:
         url = self._analyzer.line
-        self._garbage = Garbage(driver.speaks)
+        if not self._state.garbage:  # what was said stands until a message comes
+            self._garbage = Garbage(driver.speaks)
         if url.startswith(SCHEME):
             hooks = Hooks(self._message, self._handshake, self._refused)
             folder = Folder(url, self._journal, self.name, driver, hooks, self._now, self._zone)

@@ -298,6 +298,37 @@ async def test_an_analyzer_of_another_language_is_named(path: Path) -> None:
         await far.close()
 
 
+async def test_what_was_said_of_a_line_ends_with_a_message_also_after_the_line_began_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[asyncio.Task[None]] = []
+    real = transports.TcpListen.run
+
+    async def run(self: transports.TcpListen, handle: transports.Handle, tell: transports.Tell) -> None:
+        runs.append(asyncio.ensure_future(real(self, handle, tell)))
+        await asyncio.wait(runs[-1:])
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(transports.TcpListen, "run", run)
+    async with running(path, analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        far.writer.write(mllp.block(ORU))
+        await lines.until(lambda: lines.states["xn"].garbage == HL7_HERE)
+        old = lines.states["xn"].address
+        runs[0].cancel()
+        await lines.until(lambda: lines.states["xn"].address != old)
+        await far.close()
+        far = await lines.connect("xn")
+        assert await far.send(MESSAGE) == ACK * 6
+        await lines.until(lambda: len(lines.messages) == 1)
+        await far.close()
+        await lines.until(lambda: not lines.states["xn"].connected)
+        assert (lines.states["xn"].garbage, lines.states["xn"].trouble) == ("", "")
+    for task in runs:
+        task.cancel()
+    await asyncio.gather(*runs, return_exceptions=True)
+
+
 async def test_nonsense_for_ever_leaves_a_bounded_journal_and_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
