@@ -56,6 +56,8 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         raise DecodeError(str(wrong)) from wrong
     use = readers.get(marks)
     if use is None:
+        if len(readers) >= 16:  # a line that names ever new delimiters fills no memory
+            readers.clear()
         use = readers.setdefault(marks, reader(form, marks))
     met = _walk(segments, marks, use)
     observations = tuple(met.rows)

@@ -45,6 +45,8 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         records.pop()
     use = readers.get(marks[0])
     if use is None:
+        if len(readers) >= 16:  # a line that names ever new delimiters fills no memory
+            readers.clear()
         use = readers.setdefault(marks[0], reader(form, marks[0]))
     met = _walk(records, marks, use)
     observations = tuple(met.rows)

@@ -8,7 +8,7 @@ Source: the form of the driver; LIS02-A2 5.4.5 and HL7 v2 2.7 for "split first, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
@@ -231,28 +231,46 @@ class Reader:
         return self.plain(found)
 
 
+class _Columns(NamedTuple):
+    """A row's fields: `pick` takes those of the form out of it (`width` wide at least), the rest say what they mean."""
+
+    pick: Callable[[Sequence[str | None]], tuple[str | None, ...]]
+    width: int
+    codes: Remembered[Named]
+    units: Remembered[str | None]
+    flags: Remembered[tuple[str, ...]]
+    ranges: Remembered[str | None]
+    states: Remembered[str | None]
+    times: Remembered[str | None]
+    value_is_whole: bool  # the value is its field, and no component of it
+
+
+def _columns(use: Reader) -> _Columns:
+    form = use.form
+    code_at, codes = use.column(form.code, use.named)
+    if form.code_name and place(form.code_name.partition(".")[2]).field - use.dialect.first != code_at:
+        raise ValueError(f"{form.name}: code and code_name stand in one field")
+    value = form.value if isinstance(form.value, str) else form.value[0]
+    raw_at, _ = use.column(value, use.word)
+    unit_at, units = use.column(form.unit, use.unit)
+    flag_at, flags = use.column(form.flag, use.flags)
+    range_at, ranges = use.column(form.range, use.word)
+    status_at, states = use.column(form.status, use.word)
+    time_at, times = use.column(use.row_time, use.moment)
+    at = (code_at, raw_at, unit_at, flag_at, range_at, status_at, time_at)
+    whole = value == form.value and value.count(".") == 1
+    return _Columns(itemgetter(*at), max(at) + 1, codes, units, flags, ranges, states, times, whole)
+
+
 def _observer(use: Reader) -> Observe:
     """The function that says one row in our words: the form's addresses as indexes, read all at once.
 
     A row costs what its own texts cost: its value, and one look-up for each field whose texts are few.
     """
-    form, dialect = use.form, use.dialect
-    code_at, named = use.column(form.code, use.named)
-    if form.code_name and place(form.code_name.partition(".")[2]).field - dialect.first != code_at:
-        raise ValueError(f"{form.name}: code and code_name stand in one field")
-    first_value = form.value if isinstance(form.value, str) else form.value[0]
-    raw_at, _ = use.column(first_value, use.word)
-    unit_at, units = use.column(form.unit, use.unit)
-    flag_at, flagged = use.column(form.flag, use.flags)
-    range_at, ranges = use.column(form.range, use.word)
-    status_at, states = use.column(form.status, use.word)
-    time_at, times = use.column(use.row_time, use.moment)
-    at = (code_at, raw_at, unit_at, flag_at, range_at, status_at, time_at)
-    pick, width = itemgetter(*at), max(at) + 1
+    pick, width, named, units, flagged, ranges, states, times, value_is_whole = _columns(use)
     unsent: tuple[None, ...] = (None,) * width
-    value_is_whole = first_value == form.value and form.value.count(".") == 1
     has_time, read_value, read_time, read_coded = bool(use.row_time), use.value, use.time_of, use.coded
-    component, masked, kind_of = dialect.component, use.masked.fullmatch, _unlisted(form, dialect)
+    component, masked, kind_of = use.dialect.component, use.masked.fullmatch, _unlisted(use.form, use.dialect)
 
     def observation(fields: Fields, standing: Standing, ordinal: int) -> Observation:
         cells = fields if len(fields) >= width else (*fields, *unsent[len(fields) :])
@@ -265,15 +283,8 @@ def _observer(use: Reader) -> Observe:
         if kind is None:
             kind = kind_of(fields, code, name, value, flags) if kind_of is not None else _MEASUREMENT
         return _new(Observation, (
-            standing[1],  # sample_id
-            code,
-            name,
-            value,
-            raw,
-            units[unit_text],
-            flags,
-            ranges[range_text],
-            states[status_text],
+            standing[1], code, name, value, raw,
+            units[unit_text], flags, ranges[range_text], states[status_text],
             None,  # aspect: none of these families tells several aspects of one test apart
             (),  # comments: they follow the row
             value[0] not in _DIGITS and masked(value) is not None if value else False,
@@ -292,9 +303,7 @@ def _unlisted(form: Form, dialect: Dialect) -> Callable[..., Kind] | None:
         return None
     decide, typed = form.unlisted, not dialect.first
 
-    def kind_of(
-        fields: Fields, code: str | None, name: str | None, value: str | None, flags: tuple[str, ...]
-    ) -> Kind:
+    def kind_of(fields: Fields, code: str | None, name: str | None, value: str | None, flags: tuple[str, ...]) -> Kind:
         type_ = fields[2] if typed and len(fields) > 2 else ""  # OBX-2
         return decide(_new(Said, (code or "", name or "", value or "", flags, type_)))
 
@@ -333,7 +342,8 @@ def message_problems(observations: tuple[Observation, ...]) -> list[str]:
     problems = []
     if None in map(_SAMPLE_ID, observations):
         problems.append("rows without a sample id")
-    if None in map(_CODE, observations):
-        if [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
-            problems.append("rows without a test code")
+    if None in map(_CODE, observations) and [
+        row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT
+    ]:
+        problems.append("rows without a test code")
     return problems
