@@ -15,7 +15,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+from zlib import adler32
 
 from drivers.wire import WireError
 from drivers.wire.lis1a_assembler import Assembled, Assembler
@@ -57,7 +58,7 @@ __all__ = [
     "ATTEMPTS", "MAX_FRAME", "RECEIVER", "SENDER", "SIZE_SERIAL", "TIMERS", "Assembled", "Assembler", "Ended", "Event",
     "Failed", "Frame", "FrameArrived", "FrameRefused", "Interrupted", "Junk", "Receiver", "Role", "Send", "Sender",
     "SenderEvent", "Sent", "SessionBegan", "SessionEnded", "Signal", "State", "Step", "Timer", "WireError", "Yielded",
-    "checksum", "frame", "frames", "session", "text_of",
+    "checksum", "frame", "frames", "session", "text_of", "total",
 ]  # fmt: skip
 
 _ETX, _ETB = b"\x03", b"\x17"
@@ -66,7 +67,7 @@ _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damag
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
 _NEUTRAL, _FRAMES = State.NEUTRAL, State.FRAMES  # looked up once: a member of an Enum is slow to reach by its name
-_ACCEPT, _REFUSE = Signal.ACCEPT, Signal.REFUSE
+_ACCEPTED = {state: step for (state, signal), step in RECEIVER.items() if signal is Signal.ACCEPT}
 _GOOD = RECEIVER[_FRAMES, Signal.GOOD]
 _TAILS = tuple([b"%02X\r\n" % total for total in range(256)])  # how a frame ends whose bytes add up to this, 6.3.3
 _new = tuple.__new__
@@ -115,8 +116,7 @@ class FrameRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
+class SessionEnded(NamedTuple):
     """The sender is done, restarted, or silent for 30 s. Nothing is answered."""
 
     how: Ended
@@ -169,10 +169,8 @@ class Receiver:
         Raises WireError when the other side sends on and on without waiting for an answer.
         """
         if data:
-            if self.state is _FRAMES and not self._buffer:
-                plain = self._plain(data)
-                if plain is not None:
-                    return [plain]
+            if self.state is _FRAMES and not self._buffer and (plain := self._plain(data)) is not None:
+                return [plain]
             if len(self._buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
             self._buffer += data
@@ -201,14 +199,15 @@ class Receiver:
 
     def accept(self) -> bytes:
         """ACK: what was offered is stored."""
-        reply = self._step(_ACCEPT)
+        step = _ACCEPTED.get(self.state) or self._illegal(Signal.ACCEPT)
+        self.state = step.next
         self._last, self._offered = self._offered, None
-        return reply
+        return step.write
 
     def refuse(self) -> bytes:
         """NAK: not accepted, or not stored; to ENQ it says that we are busy (6.2.6)."""
         self._offered = None
-        return self._step(_REFUSE)
+        return self._step(Signal.REFUSE)
 
     # ---- inside
 
@@ -217,11 +216,12 @@ class Receiver:
         return self.state is _FRAMES or self.state is _NEUTRAL
 
     def _step(self, signal: Signal) -> bytes:
-        step = RECEIVER.get((self.state, signal))
-        if step is None:
-            raise RuntimeError(f"{signal.value} while {self.state.value}")
+        step = RECEIVER.get((self.state, signal)) or self._illegal(signal)
         self.state = step.next
         return step.write
+
+    def _illegal(self, signal: Signal) -> NoReturn:
+        raise RuntimeError(f"{signal.value} while {self.state.value}")
 
     def _take(self, count: int) -> bytes:
         raw = bytes(self._buffer[:count])
@@ -243,17 +243,17 @@ class Receiver:
     def _plain(self, data: bytes) -> FrameArrived | None:
         """The frame that nearly all are: alone in its read and whole, its number and its checksum right.
 
-        None changes nothing: whatever else came is judged, by the same rules, in the buffer.
+        None changes nothing: whatever else came is judged, by the same rules, in the buffer. `total` says why Adler-32.
         """
         last = self._last
         number = (last[0] + 1) & 7 if last else 1  # 6.3.2: next to the last accepted, modulo 8
         end = len(data) - 5
-        if end < 2 or data[0] != STX or data[1] != 0x30 + number or self._free:
+        if not 2 <= end <= 256 or data[0] != STX or data[1] != 0x30 + number or self._free:
             return None
         text, mark = data[2:end], data[end]
         if (mark != ETX and mark != ETB) or ETX in text or ETB in text:
             return None
-        if data[end + 1 :] != _TAILS[total(data[1 : end + 1])]:
+        if data[end + 1 :] != _TAILS[adler32(data[1 : end + 1], 0) & 0xFF]:
             return None
         self.state = _GOOD.next
         self._offered = frame = _new(Frame, (number, text, mark == ETX))
