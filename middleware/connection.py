@@ -193,7 +193,9 @@ class AstmConnection(Connection):
         if self._asked:
             self._leave(slow=True)
             return
-        self._handle(self._receiver.receive(b""))
+        events = self._receiver.receive(b"")
+        if events:
+            self._handle(events)
         if self._waiting is None:
             self._wire.flow(self._heard, self._seconds())
 
@@ -217,17 +219,19 @@ class AstmConnection(Connection):
     def _frame(self, event: lis1a.FrameArrived) -> None:
         frame = event.frame
         if event.repeat:
-            note, messages = f"frame {frame.number} again", []
+            note, made = f"frame {frame.number} again", []
         else:
-            note = f"frame {frame.number}: {event.problem}" if event.problem else f"frame {frame.number}"
+            note = f"frame {frame.number}: {event.problem}" if event.problem else _NOTES[frame.number]
             made = self._assembler.add(frame.text, frame.last)
-            messages = [self._record.message(part.body, not part.complete) for part in made]
+        messages = [self._record.message(part.body, not part.complete) for part in made] if made else ()
         self._wait_for(self._record.put(event.raw, note, self._committed, not event.repeat, messages))
 
     def _stored(self, entry: Entry) -> None:
         self._record.say(self._receiver.accept())
-        if entry.note == "ENQ":
-            self._hooks.handshake()
+        if not entry.messages:
+            if entry.note == "ENQ":
+                self._hooks.handshake()
+            return
         for message in entry.messages:
             self._hooks.message(message)
             if self._hooks.answer and not message.incomplete and _asks(message.body):
@@ -323,6 +327,9 @@ class AstmConnection(Connection):
             self._answers = []
         if isinstance(outcome, lis1a.Failed):
             log.warning("%s did not take the answer to its query: %s", self._analyzer, outcome.reason)
+
+
+_NOTES = tuple(f"frame {number}" for number in range(10))
 
 
 def _asks(body: bytes) -> bool:

@@ -22,9 +22,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -32,7 +30,7 @@ from typing import Self
 from drivers.driver import Message
 from middleware import journal_file as file
 from middleware.journal_file import JournalError, micros
-from middleware.journal_loop import PATIENCE, Entry, LoopSide, Session
+from middleware.journal_loop import PATIENCE, Entry, LoopSide, Session, ThreadEntry
 from middleware.journal_reader import Chunk, JournalReader, StoredMessage
 
 __all__ = ["Chunk", "Entry", "Journal", "JournalError", "JournalReader", "Session", "StoredMessage"]
@@ -43,17 +41,7 @@ LARGE = 4096  # bytes: too much to keep in memory while the disk cannot be writt
 BATCH = 1000  # entries in one commit, at most
 KEPT = 10_000  # entries nobody waits for, kept while the disk cannot be written
 
-
-@dataclass(slots=True)
-class _Rows:
-    """A batch as the values of its rows, one row after the other, and what becomes true with its commit."""
-
-    sessions: list[object] = field(default_factory=list)
-    chunks: list[object] = field(default_factory=list)
-    messages: list[object] = field(default_factory=list)
-    ends: list[tuple[object, ...]] = field(default_factory=list)
-    done: list[tuple[str]] = field(default_factory=list)
-    marks: dict[Session, int] = field(default_factory=dict)
+_Row = tuple[object, ...]
 
 
 def _utc_now() -> datetime:
@@ -79,9 +67,9 @@ class Journal:
             os.close(self._lock_file)
             raise JournalError(f"{path} cannot be used as the journal: {broken}") from broken
         self._numbers = itertools.count(file.last(self._open(), "session") + 1)
+        self._count, self._chance = itertools.count(secrets.randbits(24)), secrets.token_hex(7)  # of message ids
         self._todo: deque[Entry] = deque()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._idle = False  # the writer sleeps, or is about to: wake it
         self._sides: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopSide] = weakref.WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -109,7 +97,7 @@ class Journal:
     def message(self, session: Session, body: bytes, incomplete: bool = False) -> Message:
         """A message with an id that is unique for ever, to be given to an append."""
         now = self.now()
-        return Message(_new_id(now), session.analyzer, now, body, incomplete)
+        return Message(self._new_id(now), session.analyzer, now, body, incomplete)
 
     def loop_side(self) -> LoopSide:
         """Of the running event loop: its `put(entry)` is the way of the lines. `entry.then` is called on that loop,
@@ -121,14 +109,14 @@ class Journal:
         return side
 
     def later(
-        self, session: Session, data: bytes, note: str, *, said: bytes = b"", said_at: int | None = None, ends: str = ""
+        self, session: Session, data: bytes, note: str, *, said: bytes = b"", said_at: int = 0, ends: str = ""
     ) -> None:
         """Write with the next commit, nobody waits: what no acknowledgement depends on."""
         self._keep(Entry(session, self.micros(), data, note, False, said, said_at, ends=ends))
 
     async def append_async(
         self, session: Session, data: bytes, note: str, *, frame: bool = False, said: bytes = b"",
-        said_at: int | None = None, messages: Sequence[Message] = (), ends: str = "",
+        said_at: int = 0, messages: Sequence[Message] = (), ends: str = "",
     ) -> None:  # fmt: skip
         """Return when these bytes are committed. JournalError when they are not: acknowledge nothing then."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -149,7 +137,8 @@ class Journal:
         ends: str = "",
     ) -> None:  # fmt: skip
         """`append_async()` for threads."""
-        self._wait(Entry(session, self.micros(), data, note, frame, messages=messages, ends=ends))
+        entry = ThreadEntry(session, at=self.micros(), data=data, note=note, frame=frame, messages=messages, ends=ends)
+        self._wait(entry)
 
     def finish(
         self, analyzer: str, session: Session | None, body: bytes, incomplete: bool, at: datetime | None = None
@@ -157,15 +146,17 @@ class Journal:
         """Store a message whose bytes are journaled already (or came without a line, as from a file)."""
         session = session or self.session(analyzer, "", "")
         now = at or self.now()
-        message = Message(_new_id(now), analyzer, now, body, incomplete)
-        self._wait(Entry(session, micros(now), note="message", messages=(message,), ends="finished"))
+        message = Message(self._new_id(now), analyzer, now, body, incomplete)
+        self._wait(ThreadEntry(session, at=micros(now), note="message", messages=(message,), ends="finished"))
         return message
 
     def mark_done(self, *message_ids: str) -> None:
         """The pipeline has these messages in the lab database."""
-        entry = Entry(None)
-        entry.done = message_ids
-        self._wait(entry)
+        self._wait(ThreadEntry(None, done=message_ids))
+
+    def _new_id(self, now: datetime) -> str:
+        """Time first, so that the index grows at its end; then a count, and what tells this opening from all others."""
+        return f"{micros(now) // 1000:012x}{next(self._count) & 0xFFFFFF:06x}{self._chance}"
 
     # ---- reading, for the pipeline and after a crash
 
@@ -181,7 +172,7 @@ class Journal:
             session = Session(number, analyzer, protocol, "", opening=self._opening)
             messages = [self.message(session, text) for text in complete]
             messages += [self.message(session, body, incomplete=True)] if body else []
-            self._wait(Entry(session, self.micros(), note="restart", messages=messages, ends="restart"))
+            self._wait(ThreadEntry(session, at=self.micros(), note="restart", messages=messages, ends="restart"))
             found += messages
         return found
 
@@ -193,15 +184,13 @@ class Journal:
 
     def _put(self, entries: list[Entry]) -> None:
         self._todo.extend(entries)
-        if self._idle:
-            self._idle = False
-            self._wake.put(True)
+        self._wake.put(True)
 
-    def _wait(self, entry: Entry) -> None:
-        entry.waiter = waiter = Future[None]()
+    def _wait(self, entry: ThreadEntry) -> None:
+        assert entry.waiter is not None
         self._put([entry])
         try:
-            waiter.result(PATIENCE)
+            entry.waiter.result(PATIENCE)
         except TimeoutError:
             entry.given_up = True
             raise JournalError("the disk does not answer") from None
@@ -209,15 +198,11 @@ class Journal:
     def _run(self) -> None:
         going = True
         while going:
-            quiet = False
-            self._idle = True  # before the look at what there is: what comes after it wakes us
-            if not any(entry.waiter or entry.side for entry in tuple(self._todo)):
-                try:
-                    going = self._wake.get(timeout=LINGER)
-                except queue.Empty:
-                    quiet = True
-            self._idle = False
-            if quiet:
+            try:
+                going = self._wake.get(timeout=LINGER)
+                for _ in range(self._wake.qsize()):
+                    going = self._wake.get_nowait() and going
+            except queue.Empty:
                 self._rest()
             while self._todo:
                 if not self._commit(self._take()):
@@ -232,18 +217,19 @@ class Journal:
             log.debug("quiet work of the journal put off: %s", broken)
 
     def _take(self) -> list[Entry]:
-        todo, count = self._todo, min(len(self._todo), BATCH)
-        return [entry for entry in [todo.popleft() for _ in range(count)] if not entry.given_up]
+        todo = self._todo
+        return [todo.popleft() for _ in range(min(len(todo), BATCH))]
 
     def _commit(self, batch: list[Entry]) -> bool:
-        if not batch:
-            return True
+        wanted = [entry for entry in batch if not entry.given_up]
         try:
-            self._write(batch)
+            if wanted:
+                self._write(wanted)
         except (sqlite3.Error, OSError) as broken:
-            self._failed(batch, broken)
+            self._failed(wanted, broken)
+            _tell(batch, str(broken))
             return False
-        if self.failing:
+        if self.failing and wanted:
             self.failing = False
             log.info("journal %s is written again; analyzers are acknowledged", self.path)
         _tell(batch, None)
@@ -251,38 +237,38 @@ class Journal:
 
     def _write(self, batch: list[Entry]) -> None:
         conn = self._open()
-        rows = self._rows(batch)
-        file.write(conn, rows.sessions, rows.chunks, rows.messages, rows.ends, rows.done)
-        self._chunk += len(rows.chunks) // file.COLUMNS["chunk"]
-        for session, mark in rows.marks.items():
+        rows, marks = self._rows(batch)
+        file.write(conn, rows)
+        self._chunk += len(rows["chunk"])
+        for session, mark in marks.items():
             session.opening, session.mark = self._opening, mark
 
-    def _rows(self, batch: list[Entry]) -> _Rows:
-        rows, number = _Rows(), self._chunk
-        chunks, marks = rows.chunks, rows.marks
+    def _rows(self, batch: list[Entry]) -> tuple[dict[str, list[_Row]], dict[Session, int]]:
+        """The rows of each table, and where each session's next message begins once they are committed."""
+        chunks: list[_Row] = []
+        rows: dict[str, list[_Row]] = {"session": [], "chunk": chunks, "message": [], "ends": [], "done": []}
+        marks: dict[Session, int] = {}
+        number = self._chunk
         for entry in batch:
             session = entry.session
             if session is None:
-                rows.done += [(message_id,) for message_id in entry.done]
+                rows["done"] += [(message_id,) for message_id in entry.done]
                 continue
             number += 1
             if session not in marks:
-                self._begin(rows, session, entry.at, number)
+                marks[session] = session.mark
+                if session.opening != self._opening:
+                    rows["session"].append(_session_row(session, entry.at, number))
             if not marks[session]:
                 marks[session] = number
-            chunks += (number, session.id, entry.at, entry.data, entry.note, entry.frame, entry.said, entry.said_at)
+            data, said = bytearray(entry.data), _SAID.get(entry.said) or bytearray(entry.said)
+            chunks.append((number, session.id, entry.at, data, entry.note, int(entry.frame), said, entry.said_at))
             if entry.messages:
-                for message in entry.messages:
-                    rows.messages += _message_row(session, message, marks[session], number)
+                rows["message"] += [_message_row(session, made, marks[session], number) for made in entry.messages]
                 marks[session] = 0
             if entry.ends:
-                rows.ends.append((entry.at, entry.ends, number, session.id))
-        return rows
-
-    def _begin(self, rows: _Rows, session: Session, at: int, number: int) -> None:
-        rows.marks[session] = session.mark
-        if session.opening != self._opening:
-            rows.sessions += (session.id, session.analyzer, session.protocol, session.peer, at, number)
+                rows["ends"].append((entry.at, entry.ends, number, session.id))
+        return rows, marks
 
     def _silent(self) -> None:
         """The writer waits for a disk that neither does nor refuses what it is asked."""
@@ -293,15 +279,14 @@ class Journal:
             self.failing = True
             log.error("journal %s cannot be written (%s); analyzers are refused and keep their data", self.path, why)
 
-    def _failed(self, batch: list[Entry], broken: Exception) -> None:
+    def _failed(self, wanted: list[Entry], broken: Exception) -> None:
         self._fails(str(broken))
         if self._conn is not None:
             with suppress(sqlite3.Error):
                 self._conn.close()
             self._conn = None
-        kept = [entry for entry in batch if entry.waiter is None and entry.side is None]
+        kept = [entry for entry in wanted if entry.waiter is None and entry.side is None]
         self._todo.extendleft(reversed(kept[: KEPT - len(self._todo)]))
-        _tell(batch, str(broken))
 
     def _open(self) -> sqlite3.Connection:
         """The connection, opened anew when the file failed, went or was replaced."""
@@ -322,20 +307,23 @@ class Journal:
         return conn
 
 
+# sqlite3 binds a bytearray as it stands, but looks for an adapter of bytes, bool and None each time.
+_SAID = {said: bytearray(said) for said in (b"", b"\x06", b"\x15")}
+
+
 def _micros_now() -> int:
     return time.time_ns() // 1000
 
 
-def _message_row(session: Session, message: Message, first: int, last: int) -> tuple[object, ...]:
+def _session_row(session: Session, at: int, number: int) -> _Row:
+    return (session.id, session.analyzer, session.protocol, session.peer, at, number)
+
+
+def _message_row(session: Session, message: Message, first: int, last: int) -> _Row:
     at = micros(message.received_at)
     return (
         message.id, message.analyzer, session.id, at, session.protocol, message.incomplete, message.body, first, last
     )  # fmt: skip
-
-
-def _new_id(now: datetime) -> str:
-    """Time first, so that the index grows at its end; then 80 random bits."""
-    return f"{micros(now) // 1000:012x}{secrets.token_hex(10)}"
 
 
 def _lock(path: Path) -> int:

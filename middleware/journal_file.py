@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 
 from drivers.wire.lis1a import Assembler, text_of
 
 VERSION = 1
 BUSY = 5.0  # seconds to wait for another program's lock; the analyzer waits 15
+CHECKPOINT = 250  # pages: a short log is soon written over, not made longer, and then a sync costs half (measured)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_ROWS = 200  # of one INSERT: one step of SQLite, one hand-over of the interpreter's lock
 
 SCHEMA = """
 CREATE TABLE session (
@@ -42,7 +41,7 @@ CREATE TABLE chunk (
     note    TEXT NOT NULL,
     frame   INTEGER NOT NULL,         -- 1: an accepted frame, part of a message
     said    BLOB NOT NULL,            -- what we had sent before, since the row before of this session
-    said_at INTEGER
+    said_at INTEGER                   -- 0 or empty: nothing was said
 ) STRICT;
 CREATE TABLE message (
     number      INTEGER PRIMARY KEY,
@@ -61,14 +60,15 @@ CREATE INDEX message_analyzer ON message (analyzer, number);
 CREATE INDEX message_waiting ON message (number) WHERE done = 0;
 """
 
-_INSERT = {
-    "session": "OR IGNORE INTO session (id, analyzer, protocol, peer, began_at, first_chunk)",
-    "chunk": "INTO chunk (id, session, at, data, note, frame, said, said_at)",
-    "message": "INTO message (id, analyzer, session, received_at, protocol, incomplete, body, first_chunk, last_chunk)",
+_STATEMENTS = {
+    "session": "INSERT OR IGNORE INTO session (id, analyzer, protocol, peer, began_at, first_chunk) "
+    "VALUES (?,?,?,?,?,?)",
+    "chunk": "INSERT INTO chunk (id, session, at, data, note, frame, said, said_at) VALUES (?,?,?,?,?,?,?,?)",
+    "message": "INSERT INTO message (id, analyzer, session, received_at, protocol, incomplete, body, first_chunk, "
+    "last_chunk) VALUES (?,?,?,?,?,?,?,?,?)",
+    "ends": "UPDATE session SET ended_at = ?, how = ?, last_chunk = ? WHERE id = ?",
+    "done": "UPDATE message SET done = 1 WHERE id = ?",
 }
-
-
-COLUMNS = {table: columns.count(",") + 1 for table, columns in _INSERT.items()}
 
 
 class JournalError(Exception):
@@ -88,12 +88,11 @@ def moment(at: int) -> datetime:
 def connect(path: Path, make: bool) -> sqlite3.Connection:
     """A writing connection; a new file gets its tables when `make`. sqlite3.Error when it cannot be or is not ours."""
     address = f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
-    conn = sqlite3.connect(
-        address, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=1000
-    )
+    conn = sqlite3.connect(address, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
         conn.execute("PRAGMA journal_mode=WAL")
         conn.execute("PRAGMA synchronous=FULL")
+        conn.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
         _upgrade(conn)
     except BaseException:
         conn.close()
@@ -131,42 +130,18 @@ def last(conn: sqlite3.Connection, table: str) -> int:
     return int(number)
 
 
-def write(
-    conn: sqlite3.Connection,
-    sessions: Sequence[object],
-    chunks: Sequence[object],
-    messages: Sequence[object],
-    ends: Sequence[Sequence[object]],
-    done: Sequence[tuple[str]],
-) -> None:
-    """One transaction: all of it or nothing. `sessions`, `chunks`, `messages`: the values of one row after another."""
+def write(conn: sqlite3.Connection, rows: Mapping[str, Sequence[Sequence[object]]]) -> None:
+    """One transaction: all of it or nothing. `rows` of session, chunk, message, ends (of sessions) and done."""
     conn.execute("BEGIN IMMEDIATE")
     try:
-        _insert(conn, "session", sessions)
-        _insert(conn, "chunk", chunks)
-        _insert(conn, "message", messages)
-        if ends:
-            conn.executemany("UPDATE session SET ended_at = ?, how = ?, last_chunk = ? WHERE id = ?", ends)
-        if done:
-            conn.executemany("UPDATE message SET done = 1 WHERE id = ?", done)
+        for table, statement in _STATEMENTS.items():
+            if rows[table]:
+                conn.executemany(statement, rows[table])
         conn.execute("COMMIT")
     except BaseException:
         if conn.in_transaction:
             conn.execute("ROLLBACK")
         raise
-
-
-def _insert(conn: sqlite3.Connection, table: str, values: Sequence[object]) -> None:
-    columns = COLUMNS[table]
-    for at in range(0, len(values), _ROWS * columns):
-        part = values[at : at + _ROWS * columns]
-        conn.execute(_statement(table, len(part) // columns), part)
-
-
-@lru_cache(maxsize=1000)
-def _statement(table: str, rows: int) -> str:
-    row = f"({','.join('?' * COLUMNS[table])})"
-    return f"INSERT {_INSERT[table]} VALUES {','.join([row] * rows)}"
 
 
 Cut = tuple[int, str, str, list[bytes], bytes]

@@ -80,7 +80,7 @@ class Recorder:
     def again(self, entry: Entry) -> None:
         """It was not committed, but what we had said before it is still to be told."""
         if entry.said:
-            self._said, self._said_at = entry.said + self._said, entry.said_at or 0
+            self._said, self._said_at = entry.said + self._said, entry.said_at
 
     def later(self, data: bytes, note: str, ends: str = "") -> None:
         """Written with the next commit; but for a line that has long been sending nonsense only what ends a
@@ -123,9 +123,17 @@ class Recorder:
         self, data: bytes, note: str, frame: bool, messages: Sequence[Message], ends: str, then: Then | None
     ) -> Entry:
         said, self._said = self._said, b""
-        at = self._said_at if said else None
         entry = Entry(
-            self._session or self._current(), self._micros(), data, note, frame, said, at, messages, ends, then
+            self._session or self._current(),
+            self._micros(),
+            data,
+            note,
+            frame,
+            said,
+            self._said_at,
+            messages,
+            ends,
+            then,
         )
         if ends:
             self._session, self._begun = None, False

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import select
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,6 +23,7 @@ from middleware.transports import FULL, STUCK, Wire
 
 OPTIONS = {"baud": "9600", "bits": "8", "parity": "N", "stop": "1", "flow": "none"}
 WRITE_TIMEOUT = 10.0  # seconds until a hung network port counts as gone
+REST = 0.004  # seconds that bytes may lie in a port: four characters' time at 9600 baud
 FLOWS = ("none", "xonxoff", "rtscts", "dsrdtr")
 
 
@@ -62,6 +65,68 @@ async def _open_network(url: str, settings: dict[str, Any]) -> Wire:
     return NetworkPortWire(port, url)
 
 
+class _Ports:
+    """The ports of one event loop. A slow line brings its bytes in crumbs, and a wake-up for each crumb of many lines
+    costs more than the crumbs: after the first one the loop rests, then it reads whatever ports have something."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._calls: dict[int, Callable[[], None]] = {}
+        self._resting = False
+
+    def add(self, file: int, readable: Callable[[], None]) -> None:
+        """Call `readable` when there is something to read."""
+        self._calls[file] = readable
+        self._epoll.register(file, select.EPOLLIN)
+        if len(self._calls) == 1 and not self._resting:
+            self._watch()
+
+    def remove(self, file: int) -> None:
+        """No more."""
+        if self._calls.pop(file, None) is not None:
+            self._epoll.unregister(file)
+            if not self._calls and not self._resting:
+                asyncio.get_running_loop().remove_reader(self._epoll.fileno())
+
+    def _watch(self) -> None:
+        asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._rest)
+
+    def _rest(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._epoll.fileno())
+        loop.call_later(REST, self._take)
+        self._resting = True
+
+    def _take(self) -> None:
+        self._resting = False
+        for file, _ in self._epoll.poll(0):
+            if file in self._calls:
+                self._calls[file]()
+        if self._calls:
+            self._watch()
+
+
+class _PlainPorts:
+    """The same where there is no epoll: each port for itself."""
+
+    def add(self, file: int, readable: Callable[[], None]) -> None:
+        """Call `readable` when there is something to read."""
+        asyncio.get_running_loop().add_reader(file, readable)
+
+    def remove(self, file: int) -> None:
+        """No more."""
+        asyncio.get_running_loop().remove_reader(file)
+
+
+_ports: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Ports | _PlainPorts] = weakref.WeakKeyDictionary()
+
+
+def _ports_of(loop: asyncio.AbstractEventLoop) -> _Ports | _PlainPorts:
+    if loop not in _ports:
+        _ports[loop] = _Ports() if hasattr(select, "epoll") else _PlainPorts()
+    return _ports[loop]
+
+
 class PortWire(Wire):
     """A port of this machine; also a pty."""
 
@@ -71,7 +136,8 @@ class PortWire(Wire):
         self._file = port.fileno()
         self._unsent = b""
         os.set_blocking(self._file, False)
-        self._loop.add_reader(self._file, self._readable)
+        self._ports = _ports_of(self._loop)
+        self._ports.add(self._file, self._readable)
 
     def write(self, data: bytes) -> None:
         if self._ended:
@@ -84,7 +150,8 @@ class PortWire(Wire):
 
     def close(self) -> None:
         if self._file >= 0:
-            self._loop.remove_reader(self._file)
+            if not self._paused:
+                self._ports.remove(self._file)
             self._loop.remove_writer(self._file)
             self._file = -1
             self._port.close()
@@ -121,9 +188,9 @@ class PortWire(Wire):
         if self._file < 0:
             return
         if paused:
-            self._loop.remove_reader(self._file)
+            self._ports.remove(self._file)
         else:
-            self._loop.add_reader(self._file, self._readable)
+            self._ports.add(self._file, self._readable)
 
 
 class NetworkPortWire(Wire):

@@ -7,9 +7,11 @@ the pages never drops an analyzer.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -142,13 +144,25 @@ def serve(settings: Settings) -> int:
         journal.recover()
         worker.start()
         lamps.start()
-        asyncio.run(_lines(settings, journal, worker, lamps))
+        _run(_lines(settings, journal, worker, lamps))
     finally:
         worker.stop()
         lamps.stop()
         journal.close()
         lab.engine.dispose()
     return 0
+
+
+def _run(lines: Coroutine[Any, Any, None]) -> None:
+    """On uvloop where there is one: it reads and writes in a third of the time. Not on Windows."""
+    gc.collect()
+    gc.freeze()  # what was loaded stays: no collection walks through it while an analyzer waits
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(lines)
+    else:
+        uvloop.run(lines)
 
 
 async def _lines(settings: Settings, journal: Journal, worker: Worker, lamps: Lamps) -> None:

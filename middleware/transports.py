@@ -53,6 +53,7 @@ class Wire(asyncio.Protocol):
         self._heard: Heard | None = None
         self._reader: asyncio.Future[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._watched = inf  # when the timer rings
         self._deadline = inf
 
     async def read(self, seconds: float | None = None) -> bytes | None:
@@ -71,10 +72,8 @@ class Wire(asyncio.Protocol):
         `seconds` of silence. What had come before is given now."""
         self._heard = heard
         self.expect(seconds)
-        while self._data and self._heard is not None:
-            heard(self._taken())
-        if self._ended and self._heard is not None:
-            heard(b"")
+        if self._data or self._ended:
+            self._catch_up(heard)
 
     def hold(self) -> None:
         """Give no more to `heard`: what comes is kept, up to a bound."""
@@ -88,15 +87,16 @@ class Wire(asyncio.Protocol):
             self._deadline = inf
             return
         self._deadline = deadline = self._loop.time() + seconds
-        if self._watch is None or self._watch.when() > deadline:
+        if self._watched > deadline:
             self._watch_until(deadline)
 
     def write(self, data: bytes) -> None:
         """Send. A connection that is gone says so by the next `read`."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-            if self._transport.get_write_buffer_size() > STUCK:
-                self._transport.abort()
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+            if transport.get_write_buffer_size() > STUCK:
+                transport.abort()
 
     def close(self) -> None:
         """Hang up."""
@@ -128,6 +128,12 @@ class Wire(asyncio.Protocol):
         self._end()
 
     # ---- inside
+
+    def _catch_up(self, heard: Heard) -> None:
+        while self._data and self._heard is not None:
+            heard(self._taken())
+        if self._ended and self._heard is not None:
+            heard(b"")
 
     def _taken(self) -> bytes:
         data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
@@ -163,10 +169,11 @@ class Wire(asyncio.Protocol):
     def _watch_until(self, deadline: float) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        self._watch = None if self._ended else self._loop.call_at(deadline, self._look)
+        if not self._ended:
+            self._watch, self._watched = self._loop.call_at(deadline, self._look), deadline
 
     def _look(self) -> None:
-        self._watch = None
+        self._watch, self._watched = None, inf
         if self._deadline == inf:
             return
         if self._loop.time() < self._deadline:
