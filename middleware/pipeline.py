@@ -7,7 +7,8 @@ dropped: a message that cannot be decoded is kept as failed with its reason; row
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -52,18 +53,24 @@ def process(lab: Lab, message: Message, again: bool = False) -> Outcome:
     return process_all(lab, [message], again)[0]
 
 
-def process_all(lab: Lab, messages: Sequence[Message], again: bool = False) -> list[Outcome]:
+def process_all(
+    lab: Lab, messages: Sequence[Message], again: bool = False, held: Callable[[float], None] | None = None
+) -> list[Outcome]:
     """The same for several messages, in their order and in one transaction: all of it is stored or nothing.
 
-    What comes of it is what `process` makes of one after the other.
+    What comes of it is what `process` makes of one after the other. `held` is told for how many seconds nobody else
+    could write.
     """
     names = {message.analyzer for message in messages}
     voices = {name: _voice(lab, name) for name in names}
     readings = [_read(message, voices[message.analyzer]) for message in messages]
     with lab.write(gives_way=len(messages) > 1) as conn:
+        begun = time.monotonic()
         seen = processed(conn, [message.id for message in messages])
         for group in _groups(readings):
             _process_group(lab, conn, group, seen, again)
+    if held is not None:
+        held(time.monotonic() - begun)
     for reading in readings:
         if reading.outcome.difference:
             log.error("%s: the books of message %s differ by %d rows", reading.message.analyzer, reading.message.id,

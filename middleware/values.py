@@ -39,7 +39,7 @@ def number(text: str, decimals: int = 0) -> Number | None:
     found = _NUMBER.fullmatch(text.strip())
     if found is None:
         return None
-    comparator, sign, whole, mark, fraction = (part or "" for part in found.groups())
+    comparator, sign, whole, mark, fraction = found.groups("")
     if not whole + fraction or len(whole) > _WHOLE or len(fraction) > _FRACTION:
         return None
     doubtful = mark == "," and len(fraction) == 3 and decimals != 3

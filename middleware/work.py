@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
@@ -25,7 +25,8 @@ from middleware.store.message_rows import record_failure
 
 log = logging.getLogger("labmitra.pipeline")
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
-MOST, LONGEST = 100, 0.2  # messages in one transaction, and the seconds that it should not exceed
+LEAST, MOST = 8, 100  # messages in one transaction, where a queue waits
+LONGEST, TOO_LONG = 0.2, 1.0  # seconds that a transaction should not exceed, and must not
 
 
 class Worker:
@@ -37,7 +38,7 @@ class Worker:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._down = False
-        self._size = 8
+        self._size = LEAST
         self.ears = Ears(lab.settings.lab.timezone)
 
     def start(self) -> None:
@@ -84,12 +85,10 @@ class Worker:
 
     def _together(self, batch: Sequence[Message]) -> bool:
         """All of a batch in one transaction; False when one of them must be tried alone."""
-        start = time.monotonic()
         try:
-            outcomes = process_all(self._lab, batch)
+            outcomes = process_all(self._lab, batch, held=partial(self._fit, len(batch)))
         except Exception:  # noqa: BLE001 - tried one by one, and each says what is wrong with it
             return False
-        self._fit(len(batch), time.monotonic() - start)
         for message, outcome in zip(batch, outcomes, strict=True):
             self._heard(message, outcome)
         self._say_up()
@@ -99,7 +98,8 @@ class Worker:
     def _fit(self, count: int, seconds: float) -> None:
         """As many messages in one transaction as keep a person's write waiting for a moment only."""
         fitting = int(count * LONGEST / max(seconds, 0.001))
-        self._size = max(1, min(fitting, 2 * self._size, MOST))
+        least = LEAST if seconds < TOO_LONG else 1  # on a computer that is busy otherwise, small ones only cost more
+        self._size = max(least, min(fitting, 2 * self._size, MOST))
 
     def _one(self, message: Message) -> bool:
         try:

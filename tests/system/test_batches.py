@@ -127,12 +127,12 @@ def test_killed_between_the_commit_and_the_mark_a_batch_comes_again(
 def test_a_batch_grows_with_the_queue_and_shrinks_with_the_time_it_takes(lab: Lab) -> None:
     worker = work.Worker(lab, None)  # type: ignore[arg-type]
     sizes = []
-    for seconds_each in (0.001, 0.001, 0.001, 0.001, 0.02, 0.02, 5.0, 0.001):
+    for seconds_each in (0.001, 0.001, 0.001, 0.001, 0.01, 0.1, 0.2, 0.001):
         worker._fit(worker._size, worker._size * seconds_each)
         sizes.append(worker._size)
-    assert sizes == [16, 32, 64, 100, 10, 10, 1, 2]
-    worker._fit(1, 0.001)  # a lone message says nothing against larger ones
-    assert worker._size == 4
+    assert sizes == [16, 32, 64, 100, 20, 2, 8, 16]
+    worker._fit(3, 4.0)  # too long for the people who wait
+    assert worker._size == 1
 
 
 def test_on_sqlite_a_queue_gives_way_to_whoever_waits(
