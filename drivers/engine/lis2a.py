@@ -59,12 +59,13 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
             readers[marks[0]] = use
     met = _walk(records, marks, use)
     observations = tuple(met.rows)
-    sender, mode, sent_at = (_sent(records[0], number) for number in (5, 12, 14))
+    header = records[0]
+    sender, mode = _sent(header, 5), _sent(header, 12)
     head = header_problems(use, sender, mode, ("H-5", "H-12"))
     return Decoded(
         type=_type(form, message, mode, met),
         sender=sender,
-        sent_at=use.plain(sent_at),
+        sent_at=use.plain(_sent(header, 14)),
         observations=observations,
         query_sample_ids=tuple([identity for query in met.queries for identity in query_ids(form, query)]),
         problems=tuple(_problems(head, message, met, observations, cut=cut)),
@@ -104,23 +105,28 @@ def _walk(records: list[list[str]], marks: list[Delimiters], use: Reader) -> _Me
                 met.controls.add(standing.control)
         else:
             row_above = row_above and kind == "M"
-            _other(met, Record(fields, marks[number]), kind)
+            _other(met, fields, marks[number], kind)
     return met
 
 
+_ENDS = {"H": ("P", "O"), "P": ("O",), "O": ()}  # a record ends all of its own and lower levels (RC-04)
+
+
 def _above(above: dict[str, list[str]], kind: str, fields: list[str]) -> dict[str, list[str]]:
-    """What stands above from here on: a record ends all of its own and lower levels (RC-04)."""
-    kept = {"H": (), "P": ("H",), "O": ("H", "P")}[kind]
-    return {name: above[name] for name in kept if name in above} | {kind: fields}
+    """What stands above from here on."""
+    now = {**above, kind: fields}
+    for ended in _ENDS[kind]:
+        now.pop(ended, None)
+    return now
 
 
-def _other(met: _Met, record: Record, kind: str) -> None:
+def _other(met: _Met, fields: list[str], marks: Delimiters, kind: str) -> None:
     if kind == "Q":
-        met.queries.append(record)
+        met.queries.append(Record(fields, marks))
     elif kind == "L":
         met.ended = True
     elif kind not in lis2a.RECORD_TYPES:
-        met.problems.append(f"a line that is no record: {record.delimiters.field.join(record.fields)[:30]!r}")
+        met.problems.append(f"a line that is no record: {marks.field.join(fields)[:30]!r}")
 
 
 def _type(form: Form, message: Message, mode: str | None, met: _Met) -> MessageType:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from drivers.wire import WireError
 from drivers.wire.lis1a_assembler import Assembled, Assembler
@@ -66,7 +66,7 @@ _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damag
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
 _NEUTRAL, _FRAMES = State.NEUTRAL, State.FRAMES  # looked up once: a member of an Enum is slow to reach by its name
-_ACCEPT, _REFUSE = Signal.ACCEPT, Signal.REFUSE
+_ACCEPTED = {state: step for (state, signal), step in RECEIVER.items() if signal is Signal.ACCEPT}
 _GOOD = RECEIVER[_FRAMES, Signal.GOOD]
 _TAILS = tuple([b"%02X\r\n" % total for total in range(256)])  # how a frame ends whose bytes add up to this, 6.3.3
 _new = tuple.__new__
@@ -115,8 +115,7 @@ class FrameRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
+class SessionEnded(NamedTuple):
     """The sender is done, restarted, or silent for 30 s. Nothing is answered."""
 
     how: Ended
@@ -201,14 +200,15 @@ class Receiver:
 
     def accept(self) -> bytes:
         """ACK: what was offered is stored."""
-        reply = self._step(_ACCEPT)
+        step = _ACCEPTED.get(self.state) or self._illegal(Signal.ACCEPT)
+        self.state = step.next
         self._last, self._offered = self._offered, None
-        return reply
+        return step.write
 
     def refuse(self) -> bytes:
         """NAK: not accepted, or not stored; to ENQ it says that we are busy (6.2.6)."""
         self._offered = None
-        return self._step(_REFUSE)
+        return self._step(Signal.REFUSE)
 
     # ---- inside
 
@@ -217,11 +217,12 @@ class Receiver:
         return self.state is _FRAMES or self.state is _NEUTRAL
 
     def _step(self, signal: Signal) -> bytes:
-        step = RECEIVER.get((self.state, signal))
-        if step is None:
-            raise RuntimeError(f"{signal.value} while {self.state.value}")
+        step = RECEIVER.get((self.state, signal)) or self._illegal(signal)
         self.state = step.next
         return step.write
+
+    def _illegal(self, signal: Signal) -> NoReturn:
+        raise RuntimeError(f"{signal.value} while {self.state.value}")
 
     def _take(self, count: int) -> bytes:
         raw = bytes(self._buffer[:count])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from drivers.wire.lis1a_states import CR, LF
 
 MAX_MESSAGE = 32_000_000  # bytes; images travel in messages, endless lines do not
-_ENDS = frozenset([b"", b"\r", b" ", b"\t", b"\x0b", b"\x0c", b"H", b"h", b"L", b"l"])  # blanks: may be an empty line
+_SPECIAL = frozenset([b"H", b"h", b"L", b"l", b"\r", b" ", b"\t", b"\x0b", b"\x0c"])  # begins, ends, may be empty
 _HEAD_OR_TAIL = re.compile(rb"(?:\A|[\r\n])[HhLl]")
 
 
@@ -40,8 +40,10 @@ class Assembler:
         """The messages that this frame ends: none, one, or several that a careless analyzer put in one frame."""
         whole = self._whole
         self._before = (whole, len(whole), self._open, self._size)
-        size = self._size + len(text)
-        if not self._open and size <= self._limit and _one_inner_record(text):
+        if not self._open and _is_one_record(text):
+            size = self._size + len(text)
+            if text[:1] in _SPECIAL or size > self._limit:
+                return self._line(text)
             whole.append(text)
             self._size = size
             return []
@@ -89,6 +91,6 @@ class Assembler:
         return [Assembled(body, complete)] if body else []
 
 
-def _one_inner_record(text: bytes) -> bool:
-    """True for the text that most frames have: one whole record, of a type that neither begins nor ends a message."""
-    return text[:1] not in _ENDS and text[-1] == CR and CR not in text[:-1] and LF not in text
+def _is_one_record(text: bytes) -> bool:
+    """True for what most frames hold: one record, whole, with its CR."""
+    return text[-1:] == b"\r" and CR not in text[:-1] and LF not in text

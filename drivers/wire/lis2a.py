@@ -121,14 +121,15 @@ def parse(body: bytes | str, charset: str | None = None) -> list[Record]:
 
 def rows(body: bytes | str, charset: str | None = None) -> tuple[list[list[str]], list[Delimiters]]:
     """What `parse` reads, not yet made records: the fields of each, and the delimiters that they were split by."""
-    found = lines(text(body, charset) if isinstance(body, bytes) else body)
+    said = text(body, charset) if isinstance(body, bytes) else body
+    found = lines(said)
     if not found:
         raise WireError("the message is empty")
     now = delimiters(found[0])
-    heads = [number for number, line in enumerate(found) if line[0] in "Hh" and number and _is_header(line)]
-    if not heads:
+    if "\rH" not in said and "\rh" not in said and "\n" not in said:  # one header, as nearly always
         separator = now.field
         return [line.split(separator) for line in found], [now] * len(found)
+    heads = [number for number, line in enumerate(found) if line[0] in "Hh" and number and _is_header(line)]
     marks: list[Delimiters] = []
     for begins, ends in pairwise([0, *heads, len(found)]):
         marks += [delimiters(found[begins])] * (ends - begins)
