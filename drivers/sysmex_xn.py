@@ -12,8 +12,6 @@ general knowledge, to be confirmed on site); messages such as `Anemia` come with
 A query is Q-3 of O-4's shape. Cannot: fetch the pictures; tell which control lot it is but by its id.
 """
 
-import re
-
 from drivers.driver import Driver, Grade, Kind, Said, TestCode, detail, image, known, measurement, suspect
 from drivers.engine.replies import astm_answer
 
@@ -27,7 +25,7 @@ LIMIT = "100"
 
 def unlisted(row: Said) -> Kind:
     """A name ending in ? or a row without a value is a message; a PNG is a picture; the rest are numbers."""
-    if re.match(r"SCAT_|DIST_", row.code) or re.match(r"(PNG|BMP|JPG)&", row.value):
+    if row.code.startswith(("SCAT_", "DIST_")) or row.value.startswith(("PNG&", "BMP&", "JPG&")):
         return Kind.IMAGE
     if row.code.endswith("?") or (not row.value and "A" in row.flags):
         return Kind.SUSPECT

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, NoReturn
+from zlib import adler32
 
 from drivers.wire import WireError
 from drivers.wire.lis1a_assembler import Assembled, Assembler
@@ -168,10 +169,8 @@ class Receiver:
         Raises WireError when the other side sends on and on without waiting for an answer.
         """
         if data:
-            if self.state is _FRAMES and not self._buffer:
-                plain = self._plain(data)
-                if plain is not None:
-                    return [plain]
+            if self.state is _FRAMES and not self._buffer and (plain := self._plain(data)) is not None:
+                return [plain]
             if len(self._buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
             self._buffer += data
@@ -244,17 +243,17 @@ class Receiver:
     def _plain(self, data: bytes) -> FrameArrived | None:
         """The frame that nearly all are: alone in its read and whole, its number and its checksum right.
 
-        None changes nothing: whatever else came is judged, by the same rules, in the buffer.
+        None changes nothing: whatever else came is judged, by the same rules, in the buffer. `total` says why Adler-32.
         """
         last = self._last
         number = (last[0] + 1) & 7 if last else 1  # 6.3.2: next to the last accepted, modulo 8
         end = len(data) - 5
-        if end < 2 or data[0] != STX or data[1] != 0x30 + number or self._free:
+        if not 2 <= end <= 256 or data[0] != STX or data[1] != 0x30 + number or self._free:
             return None
         text, mark = data[2:end], data[end]
         if (mark != ETX and mark != ETB) or ETX in text or ETB in text:
             return None
-        if data[end + 1 :] != _TAILS[total(data[1 : end + 1])]:
+        if data[end + 1 :] != _TAILS[adler32(data[1 : end + 1], 0) & 0xFF]:
             return None
         self.state = _GOOD.next
         self._offered = frame = _new(Frame, (number, text, mark == ETX))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from drivers.wire.lis1a_states import CR, LF
 
 MAX_MESSAGE = 32_000_000  # bytes; images travel in messages, endless lines do not
-_SPECIAL = frozenset([b"H", b"h", b"L", b"l", b"\r", b" ", b"\t", b"\x0b", b"\x0c"])  # begins, ends, may be empty
+_SPECIAL = frozenset(b"HhLl\r \t\v\f")  # how a record starts that begins or ends a message, or may be an empty line
 _HEAD_OR_TAIL = re.compile(rb"(?:\A|[\r\n])[HhLl]")
 
 
@@ -40,9 +40,9 @@ class Assembler:
         """The messages that this frame ends: none, one, or several that a careless analyzer put in one frame."""
         whole = self._whole
         self._before = (whole, len(whole), self._open, self._size)
-        if not self._open and _is_one_record(text):
+        if not self._open and text[-1:] == b"\r" and CR not in text[:-1] and LF not in text:  # one record, whole
             size = self._size + len(text)
-            if text[:1] in _SPECIAL or size > self._limit:
+            if text[0] in _SPECIAL or size > self._limit:
                 return self._line(text)
             whole.append(text)
             self._size = size
@@ -89,8 +89,3 @@ class Assembler:
     def _cut(self, complete: bool) -> list[Assembled]:
         body = self.rest()
         return [Assembled(body, complete)] if body else []
-
-
-def _is_one_record(text: bytes) -> bool:
-    """True for what most frames hold: one record, whole, with its CR."""
-    return text[-1:] == b"\r" and CR not in text[:-1] and LF not in text
