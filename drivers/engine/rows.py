@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from drivers.engine.form import Form, Retells, RowText, Said, a_measurement
@@ -21,7 +21,7 @@ Above = Mapping[str, Fields]
 """The fields of the latest record of each type that stands above a row: H, P, O or MSH, PID, OBR …"""
 
 T = TypeVar("T")
-_SAMPLE_ID, _CODE = attrgetter("sample_id"), attrgetter("code")
+_SAMPLE_ID, _CODE = (itemgetter(Observation._fields.index(name)) for name in ("sample_id", "code"))
 _DIGITS = frozenset("0123456789")
 _MEASUREMENT = Kind.MEASUREMENT
 _new = tuple.__new__  # a tuple's own: what a named tuple's constructor does, without its detour

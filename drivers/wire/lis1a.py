@@ -58,7 +58,7 @@ __all__ = [
     "ATTEMPTS", "MAX_FRAME", "RECEIVER", "SENDER", "SIZE_SERIAL", "TIMERS", "Assembled", "Assembler", "Ended", "Event",
     "Failed", "Frame", "FrameArrived", "FrameRefused", "Interrupted", "Junk", "Receiver", "Role", "Send", "Sender",
     "SenderEvent", "Sent", "SessionBegan", "SessionEnded", "Signal", "State", "Step", "Timer", "WireError", "Yielded",
-    "checksum", "frame", "frames", "session", "text_of",
+    "checksum", "frame", "frames", "session", "text_of", "total",
 ]  # fmt: skip
 
 _ETX, _ETB = b"\x03", b"\x17"
