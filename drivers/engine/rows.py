@@ -359,7 +359,7 @@ def message_problems(observations: tuple[Observation, ...]) -> list[str]:
     problems = []
     if None in map(_SAMPLE_ID, observations):
         problems.append("rows without a sample id")
-    if None in map(_CODE, observations):
-        if [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
-            problems.append("rows without a test code")
+    unnamed = None in map(_CODE, observations)
+    if unnamed and [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
+        problems.append("rows without a test code")
     return problems
