@@ -8,9 +8,9 @@ Source: the form of the driver; LIS02-A2 5.4.5 and HL7 v2 2.7 for "split first, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from drivers.engine.form import Form, Retells, RowText, Said, a_measurement
 from drivers.engine.words import Kind, Observation
@@ -21,7 +21,7 @@ Above = Mapping[str, Fields]
 """The fields of the latest record of each type that stands above a row: H, P, O or MSH, PID, OBR …"""
 
 T = TypeVar("T")
-_SAMPLE_ID, _CODE = itemgetter(Observation._fields.index("sample_id")), itemgetter(Observation._fields.index("code"))
+_SAMPLE_ID, _CODE = (itemgetter(Observation._fields.index(name)) for name in ("sample_id", "code"))
 _DIGITS = frozenset("0123456789")
 _MEASUREMENT = Kind.MEASUREMENT
 _new = tuple.__new__  # a tuple's own: what a named tuple's constructor does, without its detour
@@ -193,6 +193,19 @@ class Reader:
                 return self.moment(found, found)
         return None
 
+    def columns(self, value: str) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+        """Where the fields of a row stand, and what the texts of each say: code, value, unit, flags, range, status,
+        time, aspect. The value's own texts are not remembered: no two are the same."""
+        form = self.form
+        if form.code_name and form.code_name.split(".")[1] != form.code.split(".")[1]:
+            raise ValueError(f"{form.name}: code and code_name stand in one field")
+        found: list[tuple[int, Any]] = [
+            self.column(form.code, self.named), self.column(value, self.word), self.column(form.unit, self.unit),
+            self.column(form.flag, self.flags), self.column(form.range, self.word), self.column(form.status, self.word),
+            self.column(self.row_time, self.moment), self.column(form.aspect, self.aspect),
+        ]  # fmt: skip
+        return tuple([index for index, _ in found]), tuple([said for _, said in found])
+
     # ---- what one field's text says
 
     def column(self, address: str, read: Callable[[str, str | None], T]) -> tuple[int, Remembered[T]]:
@@ -240,48 +253,19 @@ class Reader:
         return self.plain(found)
 
 
-class _Columns(NamedTuple):
-    """A row's fields: `pick` takes those of the form out of it (`width` wide at least), the rest say what they mean."""
-
-    pick: Callable[[Sequence[str | None]], tuple[str | None, ...]]
-    width: int
-    codes: Remembered[Named]
-    units: Remembered[str | None]
-    flags: Remembered[tuple[str, ...]]
-    ranges: Remembered[str | None]
-    states: Remembered[str | None]
-    times: Remembered[str | None]
-    aspects: Remembered[str | None]
-    value_is_whole: bool  # the value is its field, and no component of it
-
-
-def _columns(use: Reader) -> _Columns:
-    form = use.form
-    code_at, codes = use.column(form.code, use.named)
-    if form.code_name and place(form.code_name.partition(".")[2]).field - use.dialect.first != code_at:
-        raise ValueError(f"{form.name}: code and code_name stand in one field")
-    value = form.value if isinstance(form.value, str) else form.value[0]
-    raw_at, _ = use.column(value, use.word)
-    unit_at, units = use.column(form.unit, use.unit)
-    flag_at, flags = use.column(form.flag, use.flags)
-    range_at, ranges = use.column(form.range, use.word)
-    status_at, states = use.column(form.status, use.word)
-    time_at, times = use.column(use.row_time, use.moment)
-    aspect_at, aspects = use.column(form.aspect, use.aspect)
-    at = (code_at, raw_at, unit_at, flag_at, range_at, status_at, time_at, aspect_at)
-    whole = value == form.value and value.count(".") == 1
-    return _Columns(itemgetter(*at), max(at) + 1, codes, units, flags, ranges, states, times, aspects, whole)
-
-
 def _observer(use: Reader) -> Observe:
     """The function that says one row in our words: the form's addresses as indexes, read all at once.
 
     A row costs what its own texts cost: its value, and one look-up for each field whose texts are few.
     """
-    pick, width, named, units, flagged, ranges, states, times, aspects, value_is_whole = _columns(use)
+    form, dialect = use.form, use.dialect
+    first_value = form.value if isinstance(form.value, str) else form.value[0]
+    at, (named, _, units, flagged, ranges, states, times, aspects) = use.columns(first_value)
+    pick, width = itemgetter(*at), max(at) + 1
     unsent: tuple[None, ...] = (None,) * width
+    value_is_whole = first_value == form.value and form.value.count(".") == 1
     has_time, read_value, read_time, read_coded = bool(use.row_time), use.value, use.time_of, use.coded
-    component, masked, kind_of = use.dialect.component, use.masked.fullmatch, _unlisted(use.form, use.dialect)
+    component, masked, kind_of = dialect.component, use.masked.fullmatch, _unlisted(form, dialect)
 
     def observation(fields: Fields, standing: Standing, ordinal: int) -> Observation:
         cells = fields if len(fields) >= width else (*fields, *unsent[len(fields) :])
@@ -294,8 +278,15 @@ def _observer(use: Reader) -> Observe:
         if kind is None:
             kind = kind_of(fields, code, name, value, flags) if kind_of is not None else _MEASUREMENT
         return _new(Observation, (
-            standing[1], code, name, value, raw,
-            units[unit_text], flags, ranges[range_text], states[status_text],
+            standing[1],  # sample_id
+            code,
+            name,
+            value,
+            raw,
+            units[unit_text],
+            flags,
+            ranges[range_text],
+            states[status_text],
             aspects[aspect_text],
             (),  # comments: they follow the row
             value[0] not in _DIGITS and masked(value) is not None if value else False,
@@ -305,7 +296,7 @@ def _observer(use: Reader) -> Observe:
             read_coded(fields) if read_coded is not None and component in (raw or "") else None,
         ))  # fmt: skip
 
-    return observation if use.form.retells is None else _retold(use, observation, use.form.retells)
+    return observation if form.retells is None else _retold(use, observation, form.retells)
 
 
 def _retold(use: Reader, observation: Observe, retells: Retells) -> Observe:
@@ -368,8 +359,7 @@ def message_problems(observations: tuple[Observation, ...]) -> list[str]:
     problems = []
     if None in map(_SAMPLE_ID, observations):
         problems.append("rows without a sample id")
-    if None in map(_CODE, observations) and [
-        row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT
-    ]:
+    unnamed = None in map(_CODE, observations)
+    if unnamed and [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
         problems.append("rows without a test code")
     return problems
