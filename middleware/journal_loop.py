@@ -23,7 +23,7 @@ PATIENCE = 10.0  # seconds an entry waits for its commit; the analyzer waits 15 
 LOOK = 1.0  # seconds between two looks for entries that have waited too long
 LONGEST = 0.005  # seconds that a batch may wait for company, and half of what the last commit took
 COARSE = 0.001  # seconds: uvloop's timers count these
-MANY, FEW, SPREAD = 4, 4, 0.003  # more lines than MANY whose frames come singly: FEW of them, or what SPREAD s bring
+MANY, FEW, SPREAD = 12, 4, 0.003  # more lines than MANY whose frames come singly: FEW of them, or what SPREAD s bring
 
 
 @dataclass(eq=False, slots=True)
@@ -97,7 +97,7 @@ class LoopSide:
         self._wanted = 0  # entries that are worth waiting for
         self._seen = 0  # entries at the last tick
         self._handed_at = self._told_at = self._hold_until = 0.0
-        self._lately: deque[int] = deque(maxlen=2 * MANY)  # sessions of the last entries
+        self._lately: deque[int] = deque(maxlen=16)  # sessions of the last entries
         self._waiting: deque[tuple[float, list[Entry]]] = deque()
         self._look: asyncio.TimerHandle | None = None
 
@@ -132,7 +132,7 @@ class LoopSide:
         if count < self._wanted:
             now, fresh, self._seen = monotonic(), count != self._seen, count
             if now < self._hold_until or (fresh and now < self._told_at + LONGEST):
-                if self._hold_until - now > COARSE / 4:
+                if self._hold_until - now > COARSE:
                     self._loop.call_later(COARSE, self._tick)
                 else:
                     self._loop.call_soon(self._tick)
