@@ -278,16 +278,8 @@ def _observer(use: Reader) -> Observe:
         if kind is None:
             kind = kind_of(fields, code, name, value, flags) if kind_of is not None else _MEASUREMENT
         return _new(Observation, (
-            standing[1],  # sample_id
-            code,
-            name,
-            value,
-            raw,
-            units[unit_text],
-            flags,
-            ranges[range_text],
-            states[status_text],
-            aspects[aspect_text],
+            standing[1], code, name, value, raw,
+            units[unit_text], flags, ranges[range_text], states[status_text], aspects[aspect_text],
             (),  # comments: they follow the row
             value[0] not in _DIGITS and masked(value) is not None if value else False,
             times[time_text] if has_time and time_text else read_time(fields, standing),
