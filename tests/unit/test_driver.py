@@ -374,7 +374,7 @@ def test_where_nothing_can_be_read_one_line_says_so(data: bytes, driver: str) ->
 
 
 def test_a_driver_that_is_not_there_is_said_in_one_line() -> None:
-    with pytest.raises(DecodeError, match="there is no driver 'xn'; there are: erba_xl"):
+    with pytest.raises(DecodeError, match=r"there is no driver 'xn'; there are: .*erba_xl"):
         decode_file(CBC, "xn")
 
 
