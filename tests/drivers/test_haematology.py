@@ -186,6 +186,15 @@ def test_an_analysis_error_of_an_xs_is_said_of_every_row() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("lines", "tube"), [("v 0042", "0042"), ("u 0042", None), ("v 0042\rv 0043", None)])
+def test_a_micros_in_abx_format_has_the_tube_that_one_line_names(lines: str, tube: str | None) -> None:
+    said = decode("horiba_micros_abx", f"\x02{lines}\r! 007,1 H\r\x03")
+    assert [(row.sample_id, row.code, row.value, row.flags) for row in said.observations] == [
+        (tube, "WBC", "007.1", ("H",))
+    ]
+    assert decode("horiba_micros_abx", "\x02printer text\r\x03").type is MessageType.OTHER
+
+
 def test_a_wrong_data_manager_is_a_problem_sentence() -> None:
     body = "H|\\^&|||||||OTHER HOST\rP|1\rO|1|7\rR|1|^^^WBC^^^^^N|6.2|||||||m|20261103101530\rL|1\r"
     assert decode("siemens_hematology580", body).problems == (
