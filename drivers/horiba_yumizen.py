@@ -36,7 +36,7 @@ def mode(work: WorkOrder) -> str:
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """One message: for each order its patient and a mode to run; nothing known: L-3 I."""
-    records: list[Sequence[Value]] = [header(lis2a.STANDARD, query.sender)]
+    records: list[Sequence[Value]] = [[*header(lis2a.STANDARD, query.sender)[:12], "LIS2-A2"]]
     for number, work in enumerate(orders, 1):
         sent = order(1, work)
         sent[4] = [("", "", "", mode(work))]

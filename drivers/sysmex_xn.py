@@ -134,7 +134,7 @@ TESTS = {
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """One message: an order for each known tube (O-26 Q), "no order" for each other one that was asked (O-26 Y)."""
-    records: list[Sequence[Value]] = [header(lis2a.STANDARD, query.sender)]
+    records: list[Sequence[Value]] = [[*header(lis2a.STANDARD, query.sender)[:12], "E1394-97"]]
     tubes = {work.sample_id: work for work in orders}
     for number, asked in enumerate(query.query_raw, 1):
         tube = tuple(lis2a.decode(part) for part in asked.split("^"))  # rack, position, id, how it was read

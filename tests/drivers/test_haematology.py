@@ -40,7 +40,8 @@ XN = f"H|\\^&|||XN-550^1\rQ|1|3^7^{TUBE.rjust(22)}^B||||20261103101530|||||||N\r
 def test_an_xn_is_told_the_parameters_of_its_tube_where_it_stands() -> None:
     asked = decode("sysmex_xn", XN)
     (answer,) = load_driver("sysmex_xn").answer(asked, [work("WBC", "HGB", asked=asked)]) or []
-    _, patient, order, end = as_others_read(answer)
+    head, patient, order, end = as_others_read(answer)
+    assert head[11:] == ["P", "E1394-97"]
     assert (patient[4], patient[5], patient[7], patient[8]) == ("P-9", [None, "Asha &E& Devi"], "19910214", "F")
     assert order[2] == ["3", "7", TUBE.rjust(22), "B"]
     assert order[4] == [[None, None, None, None, "WBC"], [None, None, None, None, "HGB"]]
@@ -62,7 +63,8 @@ YUMIZEN = f"H|\\^&|||H550^305^4.0|||||||P|LIS2-A2|1\rQ|1|^{TUBE}||ALL||||||||O\r
 def test_a_yumizen_is_told_a_mode(codes: tuple[str, ...], mode: str) -> None:
     asked = decode("horiba_yumizen", YUMIZEN)
     (answer,) = load_driver("horiba_yumizen").answer(asked, [work(*codes, asked=asked)]) or []
-    _, patient, order, end = as_others_read(answer)
+    head, patient, order, end = as_others_read(answer)
+    assert head[11:] == ["P", "LIS2-A2"]
     assert (patient[3], patient[5]) == ("P-9", "Asha &E& Devi")
     assert (order[2], order[4], order[11], order[15]) == (TUBE, [None, None, None, mode], "N", "BLOOD")
     assert end == ["L", "1", "N"]
