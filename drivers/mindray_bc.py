@@ -11,59 +11,68 @@ Rows that are no results: settings (IS: take mode, blood mode, reference group; 
 (`Neu-X`), histograms and scattergrams (ED), their lines (15xxx). IS rows 12xxx are the analyzer's doubts, T or F.
 Names with * (`*ALY#`), Blast, Pltclump, Lip, NRBC: research numbers, known and never reported.
 PDW has no unit here (a geometric deviation, 9 to 17) and is taken as the catalogue's PDW, whose interval says so.
-A query is an ORM^O01 with the sample in ORC-3. Cannot: answer it yet (ORR^O02); draw the histograms.
+A query is an ORM^O01 with the sample in ORC-3 (`ORC|RF||id||IP`), answered by one ORR^O02: MSA with MSH-10 of the
+query, PID, PV1, ORC AF with the sample in ORC-2, OBR 00001, and as OBX what to run: whole blood (08002 W), CBC+DIFF
+when a cell of the differential is awaited, else CBC (08003). Nothing known: MSA AR and no order. MSH-7 of the answer is
+the query's own. The BC-5800 marks controls by T or D in MSH-11: taken as training, not filed.
+Cannot: choose how the tube is taken (the operator does); draw the histograms.
 """
 
-import re
+from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Driver, Grade, Kind, Said, detail, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Message, WorkOrder, detail
+from drivers.engine.bc_hl7 import AGE, LOINC, unlisted
+from drivers.engine.haematology import ABSOLUTE, PERCENT, counts, unreported
+from drivers.engine.replies import HOST
+from drivers.wire import hl7
+from drivers.wire.hl7 import Value
+
+RESEARCH = (
+    "26477-0", "13046-8", "10000", "10001", "30376-8", "10049", "10094", "10095", "10096", "10097", "30392-5",
+    "26461-4", "10013",
+)  # fmt: skip
+TESTS = counts(LOINC | {"10002": "PCT", "10014": "PLCR"}, {"PDW": {"": "1"}}) | unreported(RESEARCH) | {AGE: detail()}
+DIFFERENTIAL = frozenset(code for code, test in LOINC.items() if test in ABSOLUTE + PERCENT)
+SEXES = {"M": "Male", "F": "Female"}
 
 
-def unlisted(row: Said) -> Kind:
-    """Settings, gates and curves by their kind and number; pictures by ED; anything else is a number."""
-    if row.type == "ED":
-        return Kind.IMAGE
-    if row.type == "IS":
-        return Kind.SUSPECT if re.fullmatch(r"12\d{3}", row.code) else Kind.DETAIL
-    if re.search(r"-[XYZ]$", row.name) or re.fullmatch(r"(0[18]|15)\d{3}", row.code):
-        return Kind.DETAIL
-    return Kind.MEASUREMENT
+def settled(decoded: Decoded, message: Message) -> Decoded:
+    """A query keeps its own MSH-10: the answer must repeat it."""
+    if not decoded.query_raw:
+        return decoded
+    return replace(decoded, query_raw=(hl7.parse(message.body)[0].raw("10") or "",) * len(decoded.query_raw))
 
 
-TESTS = {
-    "6690-2": measurement("WBC", "10*3/uL"),
-    "789-8": measurement("RBC", "10*6/uL"),
-    "718-7": measurement("HB", "g/dL"),
-    "4544-3": measurement("HCT", "%", {"L/L": "100"}),
-    "787-2": measurement("MCV", "fL"),
-    "785-6": measurement("MCH", "pg"),
-    "786-4": measurement("MCHC", "g/dL"),
-    "788-0": measurement("RDWCV", "%"),
-    "21000-5": measurement("RDWSD", "fL"),
-    "777-3": measurement("PLT", "10*3/uL"),
-    "32623-1": measurement("MPV", "fL"),
-    "32207-3": measurement("PDW", "fL", {"": "1"}),
-    "10002": measurement("PCT", "%", {"mL/L": "0.1", "ml/L": "0.1"}),
-    "10014": measurement("PLCR", "%"),
-    "751-8": measurement("NEUTA", "10*3/uL"),
-    "731-0": measurement("LYMPHA", "10*3/uL"),
-    "742-7": measurement("MONOA", "10*3/uL"),
-    "711-2": measurement("EOSA", "10*3/uL"),
-    "704-7": measurement("BASOA", "10*3/uL"),
-    "770-8": measurement("NEUTP", "%"),
-    "736-9": measurement("LYMPHP", "%"),
-    "5905-5": measurement("MONOP", "%"),
-    "713-8": measurement("EOSP", "%"),
-    "706-2": measurement("BASOP", "%"),
-    "30525-0": detail(),  # age, as typed on the analyzer
-    **dict.fromkeys(
-        (
-            "26477-0", "13046-8", "10000", "10001", "30376-8", "10049", "10094", "10095", "10096", "10097",
-            "30392-5", "26461-4", "10013",
-        ),
-        known(),
-    ),
-}  # fmt: skip
+def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
+    """ORR^O02 for each order, or the one that says there is none."""
+    if not query.query_raw:
+        return None
+    return [_orr(query, work) for work in orders] or [_orr(query, None)]
+
+
+def _orr(query: Decoded, work: WorkOrder | None) -> bytes:
+    asked = query.query_raw[0]
+    header: list[Value] = ["MSH", None, None, HOST, None, None, None, query.sent_at, None, ("ORR", "O02"), asked, "P"]
+    header += ["2.3.1", *[None] * 5, "UNICODE"]
+    if work is None:
+        return hl7.build([header, ["MSA", "AR", asked]])
+    mode = "CBC+DIFF" if DIFFERENTIAL & set(work.codes) else "CBC"
+    patient: list[Value] = ["PID", "1", None, (work.patient_id, "", "", "", "MR") if work.patient_id else None]
+    run: list[Value] = ["OBR", "1", work.sample_id, None, ("00001", "Automated Count", "99MRC"), *[None] * 19, "HM"]
+    return hl7.build(
+        [
+            header,
+            ["MSA", "AA", asked],
+            [*patient, None, work.name, None, work.birth_date, SEXES.get(work.sex)],
+            ["PV1", "1"],
+            ["ORC", "AF", work.sample_id],
+            run,
+            ["OBX", "1", "IS", ("08002", "Blood Mode", "99MRC"), None, "W", *[None] * 5, "F"],
+            ["OBX", "2", "IS", ("08003", "Test Mode", "99MRC"), None, mode, *[None] * 5, "F"],
+        ]
+    )
+
 
 DRIVER = Driver(
     name="mindray_bc",
@@ -84,4 +93,6 @@ DRIVER = Driver(
     query_id="ORC.3",
     unlisted=unlisted,
     tests=TESTS,
+    settles=settled,
+    answers=answer,
 )

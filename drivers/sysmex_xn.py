@@ -9,11 +9,30 @@ status R-9 · time R-13; H-14 is empty. A control has O-12 Q and an id that begi
 Rows that are no numbers: `Left_Shift?` and its like are suspects from 0 to 300, raised from 100 on (the limit is
 general knowledge, to be confirmed on site); messages such as `Anemia` come without a value and with flag A; rows
 `SCAT_…` and `DIST_…` name picture files (&R& in them is part of the text as sent).
-A query is Q-3 of O-4's shape. Cannot: fetch the pictures; tell which control lot it is but by its id.
+A query is Q-3 of O-4's shape, Q-13 N. The answer puts Q-3 into O-3 as it was asked, the parameters as `^^^^WBC`, O-12 N
+and O-26 Q; no order: O-26 Y and no parameters. P-5 is the patient's id, P-6 the name.
+Cannot: fetch the pictures; tell which control lot it is but by its id.
 """
 
-from drivers.driver import Driver, Grade, Kind, Said, TestCode, detail, image, known, measurement, suspect
-from drivers.engine.replies import astm_answer
+from collections.abc import Sequence
+
+from drivers.driver import (
+    Decoded,
+    Driver,
+    Grade,
+    Kind,
+    Said,
+    TestCode,
+    WorkOrder,
+    detail,
+    image,
+    known,
+    measurement,
+    suspect,
+)
+from drivers.engine.replies import header
+from drivers.wire import lis2a
+from drivers.wire.lis2a import Value
 
 COUNTS = ("WBC", "RBC", "HGB", "HCT", "MCV", "MCH", "MCHC", "PLT")
 CELLS = ("NEUT", "LYMPH", "MONO", "EO", "BASO")
@@ -112,6 +131,28 @@ TESTS = {
     **dict.fromkeys(("SCAT_WDF", "SCAT_WDF-CBC", "SCAT_RET", "DIST_RBC", "DIST_PLT", "DIST_WBC"), image()),
 }
 
+
+def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
+    """One message: an order for each known tube (O-26 Q), "no order" for each other one that was asked (O-26 Y)."""
+    records: list[Sequence[Value]] = [[*header(lis2a.STANDARD, query.sender)[:12], "E1394-97"]]
+    tubes = {work.sample_id: work for work in orders}
+    for number, asked in enumerate(query.query_raw, 1):
+        tube = tuple(lis2a.decode(part) for part in asked.split("^"))  # rack, position, id, how it was read
+        work = tubes.get("".join(tube[2:3]).strip())
+        tests = [("", "", "", "", code) for code in work.codes] if work else None
+        sent: list[Value] = ["O", "1", tube, None, tests, "S" if work and work.stat else "R"]
+        records += [_patient(number, work), [*sent, *[None] * 5, "N", *[None] * 13, "Q" if work else "Y"]]
+    records.append(["L", "1", "N"])
+    return [lis2a.build(records, charset="utf-8")]
+
+
+def _patient(number: int, work: WorkOrder | None) -> list[Value]:
+    who: list[Value] = ["P", str(number)]
+    if work is None:
+        return who
+    return [*who, None, None, work.patient_id, ("", work.name), None, work.birth_date, work.sex]
+
+
 DRIVER = Driver(
     name="sysmex_xn",
     title="Sysmex XN",
@@ -135,5 +176,5 @@ DRIVER = Driver(
     frame_size=63_993,
     unlisted=unlisted,
     tests=TESTS,
-    answers=astm_answer,
+    answers=answer,
 )

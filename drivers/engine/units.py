@@ -14,8 +14,11 @@ def _counts(thousands: str, per_litre: str) -> tuple[str, ...]:
     """10*3/uL and 10*9/L are the same number: every way to write the power, the litre and the cubic millimetre."""
     powers = ("10*", "10^", "10E", "10e", "x10^")
     volumes = ("/uL", "/ul", "/µL", "/μL", "/mm3")
-    return tuple(p + thousands + v for p in powers for v in volumes) + tuple(
-        p + per_litre + v for p in powers for v in ("/L", "/l")
+    floats = (f"1E0{thousands}/mm3", f"1E0{thousands}/uL")  # as a Yumizen prints 10 to the third
+    return (
+        floats
+        + tuple(p + thousands + v for p in powers for v in volumes)
+        + tuple(p + per_litre + v for p in powers for v in ("/L", "/l"))
     )
 
 

@@ -156,7 +156,7 @@ LAB = [
      "is not a SHA-256 in hex", "64 digits 0-9 a-f, never the key itself"),
 ]  # fmt: skip
 ANALYZERS = [
-    ('driver = "sysmex_xn"', 'driver = "sysmex_xm"', "analyzer xn550.driver", '"sysmex_xm" is unknown',
+    ('driver = "sysmex_xn"', 'driver = "sysmex_xnn"', "analyzer xn550.driver", '"sysmex_xnn" is unknown',
      'did you mean "sysmex_xn"?'),
     ('name = "bc5150"', 'name = "xn550"', "analyzer xn550.name", "this name is given twice", "a name of its own"),
     ('name = "e411"', 'name = "E 411"', "analyzer E 411.name", '"E 411" does not fit',

@@ -44,9 +44,9 @@ def test_h7_10_7_receiver_encapsulated_data_is_a_picture() -> None:
 
 
 def test_h7_11_4_receiver_an_orm_may_be_a_query() -> None:
-    """Mindray haematology asks by ORM^O01 with the sample in ORC-3."""
+    """Mindray haematology asks by ORM^O01 with the sample in ORC-3; its driver keeps MSH-10, which MSA-2 repeats."""
     said = read("ORC|RF||0042||IP", kind="ORM^O01", driver=MINDRAY)
-    assert (said.type, said.query_sample_ids, said.query_raw) == (MessageType.QUERY, ("0042",), ("0042",))
+    assert (said.type, said.query_sample_ids, said.query_raw) == (MessageType.QUERY, ("0042",), ("17",))
     assert read("ORC|NW||0042", kind="ORM^O01").type is MessageType.OTHER, "this driver's analyzers do not ask so"
 
 

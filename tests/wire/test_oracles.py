@@ -73,9 +73,9 @@ def test_rc_12_5_4_1_sender_the_other_codec_reads_the_records_we_build(
     assert (number, read[1:]) == (1, [[kind, *fields] for kind, fields in made] + [["L", "1", "N"]])
 
 
-@pytest.mark.parametrize("name", ["generic_astm", "sysmex_xn", "roche_cobas_e411"])
+@pytest.mark.parametrize("name", ["generic_astm", "roche_cobas_e411"])
 def test_rc_30_8_2_sender_the_other_codec_reads_our_answer_to_a_query(name: str) -> None:
-    """Erba's dialect has other delimiters, which that codec cannot read."""
+    """Erba's dialect has other delimiters, which that codec cannot read; Sysmex XN puts the whole of Q-3 into O-3."""
     driver = load_driver(name)
     query = driver.decode(Message("1", "a", NOW, b"H|\\^&|||X^1\rQ|1|^7^7||ALL||||||||O\rL|1|N\r"))
     (told,) = driver.answer(query, [WorkOrder("7", ("GLU", "UREA"), query_raw=query.query_raw[0])]) or []

@@ -1,0 +1,31 @@
+"""What the blood counters that speak Mindray's HL7 share: Mindray BC, Dymind and their rebadged kin.
+
+Turns OBX codes (LOINC, or numbers of table 99MRC) into the catalogue's tests, and rows that are no results into their
+kind. Law: a code that is not listed is a measurement, never dropped. Source: captures of both makers; LOINC.
+"""
+
+from __future__ import annotations
+
+import re
+
+from drivers.engine.form import Said
+from drivers.engine.words import Kind
+
+LOINC = {
+    "6690-2": "WBC", "789-8": "RBC", "718-7": "HB", "4544-3": "HCT", "787-2": "MCV", "785-6": "MCH", "786-4": "MCHC",
+    "788-0": "RDWCV", "21000-5": "RDWSD", "777-3": "PLT", "32623-1": "MPV", "32207-3": "PDW",
+    "751-8": "NEUTA", "731-0": "LYMPHA", "742-7": "MONOA", "711-2": "EOSA", "704-7": "BASOA",
+    "770-8": "NEUTP", "736-9": "LYMPHP", "5905-5": "MONOP", "713-8": "EOSP", "706-2": "BASOP",
+}  # fmt: skip
+AGE = "30525-0"  # as typed on the analyzer
+
+
+def unlisted(row: Said) -> Kind:
+    """Settings, gates and curves by their kind and number; pictures by ED; anything else is a number."""
+    if row.type == "ED":
+        return Kind.IMAGE
+    if row.type == "IS":
+        return Kind.SUSPECT if re.fullmatch(r"12\d{3}", row.code) else Kind.DETAIL
+    if re.search(r"-[XYZ]$", row.name) or re.fullmatch(r"(0[1-9]|15)\d{3}", row.code):
+        return Kind.DETAIL
+    return Kind.MEASUREMENT

@@ -1,0 +1,46 @@
+"""Sysmex XP-100 and XP-300, haematology with a three-part differential. LIS2-A2 over RS-232 (9600 8N1) or the network.
+
+Manual  Sysmex, ASTM host interface of the XP series (E1394-97)
+Proof   capture: an XP-100's message, masked values; not yet run beside a lab's own analyzer
+
+Where things sit: sample O-4 component 3 of `rack^position^id^how it was read` (O-3 stays empty), right-justified in 15
+characters · code R-3 component 5 (component 6 is the dilution) · value R-4, right-justified with blanks · unit R-5 ·
+flags R-7 (N L H, > < outside linearity, W and A doubt) · no range, no status · R-11 is fifteen blanks · time R-13; H
+has none. A control has O-12 Q or an id that begins QC-. The whole message comes in one frame.
+`---.-` with flag A is no result; `+++.+` is above what it counts. Id 0 is a tube nobody named: it goes to the tray.
+MXD is what is neither lymphocyte nor neutrophil: no test of the catalogue, shown and never reported.
+Cannot: be asked or told anything; send pictures; give ranges. KX-21 speaks another language.
+"""
+
+from drivers.driver import Driver, Grade
+from drivers.engine.haematology import counts, unreported
+
+TESTS = counts(
+    {
+        "WBC": "WBC", "RBC": "RBC", "HGB": "HB", "HCT": "HCT", "MCV": "MCV", "MCH": "MCH", "MCHC": "MCHC", "PLT": "PLT",
+        "LYM%": "LYMPHP", "NEUT%": "NEUTP", "LYM#": "LYMPHA", "NEUT#": "NEUTA", "RDW-SD": "RDWSD", "RDW-CV": "RDWCV",
+        "PDW": "PDW", "MPV": "MPV", "P-LCR": "PLCR", "PCT": "PCT",
+    }
+) | unreported(("MXD%", "MXD#", "W-SCR", "W-MCR", "W-LCR", "W-SCC", "W-MCC", "W-LCC"))  # fmt: skip
+
+DRIVER = Driver(
+    name="sysmex_xp",
+    title="Sysmex XP",
+    grade=Grade.CAPTURE,
+    speaks="LIS2-A2",
+    sender=r"XP[- ]?\d",
+    sample_id="O.4.3",
+    code="R.3.5",
+    value="R.4",
+    unit="R.5",
+    flag="R.7",
+    range="R.6",
+    status="R.9",
+    observed_at="R.13",
+    control=(("O.12", "Q"), ("H.12", "Q")),
+    control_id=r"QC-",
+    pseudo=r"ERR\d*|0+",
+    masked=r"[-.*]{2,}|[+.]{2,}",
+    frame_size=63_993,
+    tests=TESTS,
+)
