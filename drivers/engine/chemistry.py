@@ -95,8 +95,11 @@ USUAL_NAMES: Mapping[str, str] = {
 }
 
 
-def chemistry(names: Mapping[str, str], also: Mapping[str, str] | None = None) -> dict[str, TestCode]:
-    """Catalogue test → its codes on this analyzer, blanks between them; gives code → what it means.
+def chemistry(
+    names: Mapping[str, str | tuple[str, ...]], also: Mapping[str, str] | None = None
+) -> dict[str, TestCode]:
+    """Catalogue test → its codes on this analyzer, blanks between them (a tuple where they hold blanks); gives
+    code → what it means.
 
     `also` adds spellings of the catalogue's own unit that only this analyzer has: text as sent → factor. KeyError for
     a test that is not in ANALYTES.
@@ -105,7 +108,7 @@ def chemistry(names: Mapping[str, str], also: Mapping[str, str] | None = None) -
     for test, codes in names.items():
         ucum, molar = ANALYTES[test]
         meaning = TestCode(Kind.MEASUREMENT, test, units(ucum, {**molar, **(also or {})}))
-        table.update(dict.fromkeys(codes.split(), meaning))
+        table.update(dict.fromkeys(codes.split() if isinstance(codes, str) else codes, meaning))
     return table
 
 
