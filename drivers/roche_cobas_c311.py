@@ -11,8 +11,8 @@ tests (zeros): O-23, the time of reporting, stands in for it on controls only, f
 again · a C record carries the number of a data alarm in C-4, 0 for none · control O-12 Q, or QC in O-4 component 5.
 Frames hold 240 characters and are cut anywhere, even inside a date.
 A query is TSREQ^REAL, answered by TSDWN^REPLY (engine/roche).
-Codes are Roche's application codes; TESTS holds those of which method and unit agree (general knowledge: check on site),
-config/analyzers.toml overrides it. Urea (418) is left to it: it reports urea or urea nitrogen, by setting.
+Codes are Roche's application codes; TESTS holds those of which method and unit agree (general knowledge: check on
+site), config/analyzers.toml overrides it. Urea (418) is left to it: it reports urea or urea nitrogen, by setting.
 Cannot: tell the time of a calculated test.
 """
 

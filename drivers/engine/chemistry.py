@@ -95,9 +95,7 @@ USUAL_NAMES: Mapping[str, str] = {
 }
 
 
-def chemistry(
-    names: Mapping[str, str | tuple[str, ...]], also: Mapping[str, str] | None = None
-) -> dict[str, TestCode]:
+def chemistry(names: Mapping[str, str | tuple[str, ...]], also: Mapping[str, str] | None = None) -> dict[str, TestCode]:
     """Catalogue test → its codes on this analyzer, blanks between them (a tuple where they hold blanks); gives
     code → what it means.
 

@@ -38,6 +38,7 @@ _ENDS = {
     "QPD": (),
 }
 _QUERIES = frozenset({"QRY", "QBP"})
+_ACKS = frozenset({"ACK", "ORL"})  # ORL: the analyzer's word on the orders it was sent
 
 
 def reader(form: Form, marks: Delimiters) -> Reader:
@@ -125,7 +126,7 @@ def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageTy
     kind = (header.raw("9.1") or "").strip().upper()
     if message.incomplete:
         return MessageType.INCOMPLETE
-    if kind == "ACK":
+    if kind in _ACKS:
         return MessageType.ACK
     if not met.rows and (kind in _QUERIES or (met.queries_raw and kind == "ORM")):
         return MessageType.QUERY

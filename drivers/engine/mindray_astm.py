@@ -4,12 +4,12 @@ Turns its addresses into a form's, its message kinds (H-12) into types, a query 
 without code and name stays without; what is odd is told. Source: Mindray, host interface of the BS series (ASTM mode;
 the text is not public), captures, working interfaces.
 
-H-12 says what a message is: PR results of samples, QR results of controls, CR a calibration, RQ a query, SA an order, QA
-"nothing known". Sample O-4, the barcode (O-3 is sequence^tray^position) · code R-3 component 1, name component 2 (where
-the code is blank the name is the code), component 4 F a number or I an interpretation · value R-4 component 1, the
-interpretation component 2 · unit R-5 · range R-6, `^` for none · flag R-7 · status R-9 · time R-12. A QR message may
-bring its values in O-12 alone: `number^control^lot^expiry^mean^level^SD^value`, repeated. Sequence numbers run on from
-message to message, patients are dummies (PATIENT111).
+H-12 says what a message is: PR results of samples, QR results of controls, CR a calibration, RQ a query, SA an
+order, QA "nothing known". Sample O-4, the barcode (O-3 is sequence^tray^position) · code R-3 component 1, name
+component 2 (where the code is blank the name is the code), component 4 F a number or I an interpretation · value R-4
+component 1, the interpretation component 2 · unit R-5 · range R-6, `^` for none · flag R-7 · status R-9 · time R-12.
+A QR message may bring its values in O-12 alone: `number^control^lot^expiry^mean^level^SD^value`, repeated. Sequence
+numbers run on from message to message, patients are dummies (PATIENT111).
 """
 
 from __future__ import annotations
@@ -54,15 +54,13 @@ def settles(said: Decoded, message: Message) -> Decoded:
 
 def _controls(order: Record) -> list[Observation]:
     code, name = ((order[part] or "").strip() or None for part in ("5.1", "5.2"))
-    rows = []
-    for repeat in order.repeats(12):
-        parts = repeat.split(order.delimiters.component)
-        if len(parts) >= 8:
-            control, value = parts[1].strip() or None, parts[7].strip()
-            rows.append(
-                Observation(control, code or name, name, value, repeat, None, observed_at=order["7"] or None, coded=None)
-            )
-    return rows
+    time = order["7"] or None
+    told = [(repeat, repeat.split(order.delimiters.component)) for repeat in order.repeats(12)]
+    return [
+        Observation(parts[1].strip() or None, code or name, name, parts[7].strip(), repeat, None, observed_at=time)
+        for repeat, parts in told
+        if len(parts) >= 8
+    ]
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
