@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from drivers.driver import Decoded, DecodeError, Driver, Message, Observation, load_driver
+from drivers.driver import Decoded, DecodeError, Driver, Message, Observation, WireError, load_driver
 from drivers.wire import blocks, hl7, lis1a, lis2a, mllp
 
 ENQ, EOT, STX = b"\x05", b"\x04", b"\x02"
@@ -98,12 +98,20 @@ def _blocks(data: bytes) -> Iterator[Found]:
             if event.raw.strip(b"\x00\x02\r\n\x1c"):  # keep-alives and line ends between blocks are nothing
                 began = "block" if event.raw[:1] == mllp.VT else "before block"
                 yield Found(None, where=f"{began} {number + 1}", what=event.what)
-            if event.raw[:1] == mllp.VT and hl7.split(event.raw[1:]):
+            if event.raw[:1] == mllp.VT and _begins(event.raw[1:]):
                 yield Found(event.raw[1:], incomplete=True)
             continue
         number += 1
         if event.commit is None:
             yield from map(Found, hl7.split(event.body))
+
+
+def _begins(body: bytes) -> bool:
+    """Is this the beginning of a message, so that it can be said whose it was?"""
+    try:
+        return bool(hl7.rows(body))
+    except WireError:
+        return False
 
 
 def _bare(data: bytes) -> Iterator[Found]:

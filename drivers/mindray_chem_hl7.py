@@ -56,7 +56,8 @@ def _controls(segments: list[Segment]) -> tuple[Observation, ...]:
     return tuple(
         Observation(
             (order["13"] or "").strip() or None, order["2"] or None, order["3"] or None, (order["20"] or "").strip(),
-            order.raw("20"), (order["21"] or "").strip() or None, observed_at=order["7"] or None, ordinal=number,
+            order.raw("20"), (order["21"] or "").strip() or None,
+            observed_at=order["7"] or order["6"] or None, ordinal=number,
         )
         for number, order in enumerate(orders, 1)
     )  # fmt: skip
