@@ -2,17 +2,19 @@
 
 The file may hold the bytes of a whole line (ENQ … EOT, several sessions), records without frames, MLLP blocks or a
 bare HL7 message. Law: no I/O; what is read here is what the middleware would read: the same receivers, the same driver.
-A message that never ends is given as incomplete with what it holds, but for the record it was cut in.
+A message that never ends is given as incomplete: in ASTM with what it holds but for the record it was cut in, in HL7
+with nothing.
 Source: LIS01-A2 6.3 and 6.5, HL7 MLLP; keys as the expected files of tests/captures have them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from drivers.driver import Decoded, DecodeError, Driver, Message, Observation, load_driver
+from drivers.driver import Decoded, DecodeError, Driver, Message, Observation, WireError, load_driver
 from drivers.wire import blocks, hl7, lis1a, lis2a, mllp
 
 ENQ, EOT, STX = b"\x05", b"\x04", b"\x02"
@@ -96,10 +98,20 @@ def _blocks(data: bytes) -> Iterator[Found]:
             if event.raw.strip(b"\x00\x02\r\n\x1c"):  # keep-alives and line ends between blocks are nothing
                 began = "block" if event.raw[:1] == mllp.VT else "before block"
                 yield Found(None, where=f"{began} {number + 1}", what=event.what)
+            if event.raw[:1] == mllp.VT and _begins(event.raw[1:]):
+                yield Found(event.raw[1:], incomplete=True)
             continue
         number += 1
         if event.commit is None:
             yield from map(Found, hl7.split(event.body))
+
+
+def _begins(body: bytes) -> bool:
+    """Is this the beginning of a message, so that it can be said whose it was?"""
+    try:
+        return bool(hl7.rows(body))
+    except WireError:
+        return False
 
 
 def _bare(data: bytes) -> Iterator[Found]:
@@ -136,7 +148,7 @@ def _framed(framing: blocks.Framing, data: bytes) -> Iterator[Found]:
 
 def _records(data: bytes) -> Iterator[Found]:
     """Records without frames. What does not begin with H is nobody's: a problem when there is an H elsewhere."""
-    parts = lis2a.split(data.translate(None, b"\x04\x05\x06\x15"))
+    parts = lis2a.split(_without_numbers(data.translate(None, b"\x04\x05\x06\x15")))
     headed = [part.body[:1] in (b"H", b"h") and not part.body[1:2].isalnum() for part in parts]
     if not any(headed):
         return
@@ -145,6 +157,15 @@ def _records(data: bytes) -> Iterator[Found]:
             yield Found(part.body, incomplete=not part.complete)
         else:
             yield Found(None, where="between messages", what="records that belong to no message: no H before them")
+
+
+def _without_numbers(data: bytes) -> bytes:
+    """A recorder that took the frames away and left their numbers (`1H|`) and checksums (a line of two digits)."""
+    lines = data.splitlines(keepends=True)
+    if not any(re.match(rb"[0-7][Hh][^\w\s]", line) for line in lines):
+        return data
+    kept = [line for line in lines if not re.fullmatch(rb"[0-9A-Fa-f]{2}\s*", line)]
+    return b"".join(line[1:] if re.match(rb"[0-7][Hh][^\w\s]", line) else line for line in kept)
 
 
 def _sessions(driver: Driver, data: bytes) -> Iterator[Found]:

@@ -3,14 +3,16 @@
 Manual  HL7 v2.3.1 to 2.5.1 chapter 7 (ORU^R01, OUL^R22); the analyzer's own manual must agree: check before connecting
 Proof   manual
 
-Where things sit: sample OBR-3 component 1, where that is empty SPM-2 (OUL^R22) · code OBX-3 component 1, name
-component 2 · value OBX-5 whole · unit OBX-6 component 1 · range OBX-7 · flags OBX-8 · status OBX-11 · time OBX-14, else
-OBX-19, else OBR-7 · control MSH-11 Q or SPM-11 Q.
+Where things sit: sample OBR-3 component 1, where that is empty SPM-2 (OUL^R22), its first part · code OBX-3
+component 1, name component 2 · value OBX-5 whole · unit OBX-6 component 1 · range OBX-7 · flags OBX-8 · status
+OBX-11 · time OBX-14, else OBX-19, else OBR-7 · control MSH-11 Q or SPM-11 Q. A query is QBP^Q11 of 2.5.1 with the
+tube in QPD-3; the answer is RSP^K11, then OML^O33 (engine/law).
 A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
-Cannot: answer queries; know suspects or reruns of an analyzer it does not know.
+Cannot: answer other queries; know suspects or reruns of an analyzer it does not know.
 """
 
 from drivers.driver import Driver, Grade, Kind, Said
+from drivers.engine.law import answerer, settles
 
 
 def unlisted(row: Said) -> Kind:
@@ -23,7 +25,7 @@ DRIVER = Driver(
     title="any analyzer speaking HL7 v2",
     grade=Grade.MANUAL,
     speaks="HL7",
-    sample_id=("OBR.3.1", "SPM.2.1"),
+    sample_id=("OBR.3.1", "SPM.2.1.1"),
     code="OBX.3.1",
     code_name="OBX.3.2",
     value="OBX.5",
@@ -32,7 +34,10 @@ DRIVER = Driver(
     range="OBX.7",
     status="OBX.11",
     observed_at=("OBX.14", "OBX.19", "OBR.7"),
-    control=(("MSH.11", "Q"), ("SPM.11", "Q")),
+    control=(("MSH.11", "Q"), ("SPM.11.1", "Q")),
+    query_id="QPD.3.1.1",
     codes_are_catalogue=True,
     unlisted=unlisted,
+    settles=settles,
+    answers=answerer("L"),
 )

@@ -7,24 +7,20 @@ Where things sit: sample O-3 component 1 (`@192` and the like stand for an unrea
 `sequence^rack^position^^S1^SC` · code the first part of R-3 component 4 (`117/1/not`: application, dilution,
 pre-dilution) · value R-4; qualitative tests send `-1^0.282`, interpretation then cut-off index: the index is the value,
 the interpretation is kept beside it (`coded`: -1 non-reactive, 0 borderline, 1 reactive) · unit R-5 · flags R-7 ·
-status R-9 · time O-23 (R-13 is empty) · a C record carries the number of a data alarm in C-4 · control O-12 Q.
+status R-9 · time O-23 (R-13 is empty) · a C record carries the number of a data alarm in C-4 · control O-12 Q, or QC in
+O-4 component 5.
 Frames hold 240 characters and are cut anywhere, even inside ids and inside L.
 TSREQ^REAL asks with Q-3 `^^id^sequence^rack^position^^S1^SC`; Q-13 is O or A and both ask: A does not cancel here.
-The answer is TSDWN^REPLY echoing position and type; for an unknown sample it holds no order.
+The answer TSDWN^REPLY is the one that Roche's analyzers share (engine/roche).
 Application codes are assigned by the site: TESTS is the list of the captured analyzer as far as its units tell it,
 config/analyzers.toml overrides it. Borderline has no catalogue value: it is held.
 """
 
-from collections.abc import Sequence
-
-from drivers.driver import Decoded, Driver, Grade, WorkOrder, measurement
-from drivers.engine.replies import header, order
-from drivers.wire import lis2a
-from drivers.wire.lis2a import Value
+from drivers.driver import Driver, Grade, measurement
+from drivers.engine.roche import CONTROL, PSEUDO, QUERY_ID, answer
 
 INTERPRETATION = {"-1": "Non-reactive", "1": "Reactive"}
 INDEX = "{index}"
-REPLY = "TSDWN^REPLY"
 
 TESTS = {
     "1": measurement("B12", "pg/mL"),
@@ -39,21 +35,6 @@ TESTS = {
     "11": measurement("VITD", "ng/mL"),
     "12": measurement("HIV", INDEX, coded=INTERPRETATION),
 }
-
-
-def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
-    """TSDWN^REPLY: an order echoing Q-3's position and type for each known sample, none for an unknown one."""
-    head = header(lis2a.STANDARD, query.sender)
-    head[10] = ("TSDWN", "REPLY")
-    records: list[Sequence[Value]] = [head]
-    for work in orders:
-        sent = order(1, work)
-        place = tuple(work.query_raw.split("^")[3:])
-        sent[3] = place or None
-        sent[4] = [("", "", "", code, "") for code in work.codes]
-        records += [["P", "1"], sent]
-    records.append(["L", "1", "N"])
-    return [lis2a.build(records, charset="utf-8")]
 
 
 DRIVER = Driver(
@@ -72,9 +53,9 @@ DRIVER = Driver(
     range="R.6",
     status="R.9",
     observed_at=("R.13", "O.23"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"@\d+|0+",
-    query_id="Q.3.3",
+    control=CONTROL,
+    pseudo=PSEUDO,
+    query_id=QUERY_ID,
     tests=TESTS,
     answers=answer,
 )

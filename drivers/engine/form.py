@@ -69,6 +69,7 @@ class Form:
     search for another driver. `pseudo` matches ids that name no tube (an unread barcode). `control` are marks of
     quality control: an address and its value; `control_id` is a pattern of ids that only controls have. `aspect` is
     what tells several rows of one test apart (final, interpretation, raw): its text, by `aspects`, else as sent.
+    `no_range` is a pattern of ranges that say "none" (`^\\^`, `-`).
     """
 
     name: str
@@ -95,6 +96,7 @@ class Form:
     control_id: str = ""
     pseudo: str = ""
     masked: str = MASKED
+    no_range: str = ""
     charset: str | None = None
     free_numbering: bool = False  # frame numbers are not checked (LL-34)
     frame_size: int = 240  # most characters of text in a frame sent to it

@@ -1,7 +1,8 @@
 """Reads an HL7 v2 message by a form: MSH … in, Decoded out.
 
-Law: every OBX becomes one Observation, in order; an NTE below it is its comment; Z segments are passed over; only
-text that is no message at all raises DecodeError. Source: HL7 v2.3.1 to 2.5.1, chapters 2, 4, 5 and 7.
+Law: every OBX becomes one Observation, in order; an NTE below it is its comment; Z segments are passed over; of a
+message that was cut nothing is said (it is kept and shown); only text that is no message at all raises DecodeError.
+Source: HL7 v2.3.1 to 2.5.1, chapters 2, 4, 5 and 7.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _ENDS = {
     "QPD": (),
 }
 _QUERIES = frozenset({"QRY", "QBP"})
+_ACKS = frozenset({"ACK", "ORL"})  # ORL: the analyzer's word on the orders it was sent
 
 
 def reader(form: Form, marks: Delimiters) -> Reader:
@@ -68,7 +70,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         use = reader(form, marks)
         if len(readers) < DIALECTS:
             readers[marks] = use
-    met = _walk(segments, marks, use)
+    met = _Met() if message.incomplete else _walk(segments, marks, use)
     observations = tuple(met.rows)
     header = Segment(segments[0], marks)
     sender = header.raw("3") or None
@@ -124,7 +126,7 @@ def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageTy
     kind = (header.raw("9.1") or "").strip().upper()
     if message.incomplete:
         return MessageType.INCOMPLETE
-    if kind == "ACK":
+    if kind in _ACKS:
         return MessageType.ACK
     if not met.rows and (kind in _QUERIES or (met.queries_raw and kind == "ORM")):
         return MessageType.QUERY

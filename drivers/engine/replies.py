@@ -21,6 +21,14 @@ def header(marks: Delimiters, sender: str | None, comment: str | None = None) ->
     return ["H", None, None, None, HOST, None, None, None, None, to, comment, "P", "1"]
 
 
+def patient(number: int, work: WorkOrder) -> list[Value]:
+    """A P record: what the analyzer prints beside the result, and may choose an interval by. A name that is not
+    ASCII is left out: few analyzers can print it, some refuse it."""
+    name = work.name if work.name.isascii() else ""
+    sex = work.sex if work.sex in ("M", "F") else "U"
+    return ["P", str(number), work.patient_id or None, None, None, name or None, None, work.birth_date or None, sex]
+
+
 def order(number: int, work: WorkOrder, component: int = 4, action: str = "A") -> list[Value]:
     """An O record: the sample's id in O-3, each test as a repeat of O-5 with its code in that component."""
     tests = [("",) * (component - 1) + (code,) for code in work.codes]

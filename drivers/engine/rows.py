@@ -126,6 +126,7 @@ class Reader:
         self.marks = [(self._many(address)[0], value) for address, value in form.control]
         self.control_id = re.compile(form.control_id) if form.control_id else None
         self.masked = re.compile(form.masked)
+        self.no_range = re.compile(form.no_range) if form.no_range else None
         self.sender = re.compile(form.sender) if form.sender else None
         self.query_record, _, self.query_inside = form.query_id.partition(".")
         self.observation: Observe = _observer(self)
@@ -201,8 +202,9 @@ class Reader:
             raise ValueError(f"{form.name}: code and code_name stand in one field")
         found: list[tuple[int, Any]] = [
             self.column(form.code, self.named), self.column(value, self.word), self.column(form.unit, self.unit),
-            self.column(form.flag, self.flags), self.column(form.range, self.word), self.column(form.status, self.word),
-            self.column(self.row_time, self.moment), self.column(form.aspect, self.aspect),
+            self.column(form.flag, self.flags), self.column(form.range, self.range),
+            self.column(form.status, self.word), self.column(self.row_time, self.moment),
+            self.column(form.aspect, self.aspect),
         ]  # fmt: skip
         return tuple([index for index, _ in found]), tuple([said for _, said in found])
 
@@ -228,13 +230,19 @@ class Reader:
         name = None
         if form.code_name:
             where = place(form.code_name.partition(".")[2])
-            name = self.plain(part(sent, where, dialect.repeat, dialect.component, dialect.sub))
+            said = self.plain(part(sent, where, dialect.repeat, dialect.component, dialect.sub))
+            name = (said or "").strip() or None
         known = form.tests.get(code)
         return Named(code or None, name, known.kind if known else None)
 
     def unit(self, sent: str, found: str | None) -> str | None:
-        """The unit; `10^9/L` whose ^ the analyzer did not escape is the whole field."""
-        return self.plain(sent if found == "10" else found)
+        """The unit, padding off; `10^9/L` whose ^ the analyzer did not escape is the whole field."""
+        return (self.plain(sent if found == "10" else found) or "").strip() or None
+
+    def range(self, _sent: str, found: str | None) -> str | None:
+        """The range; a text by which the analyzer says that it has none (`^\\^`) is none."""
+        text = self.plain(found)
+        return None if text is None or (self.no_range and self.no_range.fullmatch(text.strip())) else text
 
     def flags(self, _sent: str, found: str | None) -> tuple[str, ...]:
         """The flags, each repeat one."""

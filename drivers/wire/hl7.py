@@ -266,6 +266,7 @@ def _field(value: Value, marks: Delimiters) -> str:
 
 # ---- acknowledging ----------------------------------------------------------------------------------------------
 
+CONDITIONS = ("AL", "NE", "ER", "SU")  # table 0155
 _ACCEPT = {"accept": "CA", "error": "CE", "reject": "CR"}
 _APPLICATION = {"accept": "AA", "error": "AE", "reject": "AR"}
 
@@ -275,8 +276,9 @@ def codes(message: Sequence[Segment], outcome: str = "accept") -> tuple[str, ...
 
     `outcome` is accept, error or reject. Original mode (MSH-15 and MSH-16 empty): one of AA AE AR. Enhanced mode:
     CA CE CR as MSH-15 asks, then AA AE AR as MSH-16 asks (table 0155: AL always, NE never, ER on error, SU on success).
+    A value that is not of the table asks nothing: Mindray's chemistry writes the kind of result into MSH-16.
     """
-    accept, application = message[0]["15"], message[0]["16"]
+    accept, application = (value if value in CONDITIONS else "" for value in (message[0]["15"], message[0]["16"]))
     if not accept and not application:
         return (_APPLICATION[outcome],)
     wanted = []
@@ -297,7 +299,9 @@ def acknowledge(
     """The acknowledgement of a message: ACK^R01 for ORU^R01, ACK^R22 for OUL^R22, whatever event MSH-9.2 names.
 
     `at` is its time YYYYMMDDHHMMSS, `control_id` its own MSH-10, unique for us. MSA-2 repeats MSH-10 of the message as
-    sent; sender and receiver change places; version, processing id, character set and delimiters are echoed.
+    sent; sender and receiver change places; version, processing id, character set and delimiters are echoed. A sender
+    that writes something of its own into MSH-16 gets it back, and MSA-6 with it (`condition`, else table 0357's 0 or
+    207).
     """
     asked = message[0]
     if asked.type != "MSH":
@@ -307,7 +311,10 @@ def acknowledge(
     kind = ["ACK", asked.raw("9.2") or ""] + (["ACK"] if asked.raw("9.3") else [])
     kind_text = marks.component.join(kind).rstrip(marks.component)
     fields = [*header, at, "", kind_text, encode(control_id, marks), asked.raw("11") or "P", asked.raw("12") or ""]
-    fields += [""] * 5 + [asked.raw("18") or ""]
+    own = asked.raw("16") if asked.raw("16") not in CONDITIONS else ""
+    if own and not condition:
+        condition = "0" if code in ("AA", "CA") else "207"
+    fields += ["", "", "", own or "", "", asked.raw("18") or ""]
     mark = marks.component + marks.repeat + marks.escape + marks.sub
     msh = marks.field.join(["MSH", mark, *fields]).rstrip(marks.field)
     msa = ["MSA", code, asked.raw("10") or "", encode(text, marks), "", "", condition]

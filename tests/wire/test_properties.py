@@ -38,7 +38,8 @@ def messages(name: str) -> tuple[bytes, ...]:
         data = path.read_bytes()
         if name in HL7:
             blocks = mllp.Receiver().receive(data)
-            bodies = [event.body for event in blocks if isinstance(event, mllp.Block)] or [data]
+            bare = [] if mllp.VT in data else [data]  # a capture may hold nothing but a cut block
+            bodies = [event.body for event in blocks if isinstance(event, mllp.Block)] or bare
             found += [body for block in bodies for body in hl7.split(block)]
         elif b"\x02" in data:
             found += hear_one_way(data if ENQ in data[:3] else ENQ + data, "whole", free_numbering=True).messages

@@ -1,0 +1,108 @@
+"""Mindray's dialect of ASTM 1394-97, which its chemistry analyzers and those it makes for others (Agappe) speak.
+
+Turns its addresses into a form's, its message kinds (H-12) into types, a query RQ into SA or QA. Law: verbatim; a row
+without code and name stays without; what is odd is told. Source: Mindray, host interface of the BS series (ASTM mode;
+the text is not public), captures, working interfaces.
+
+H-12 says what a message is: PR results of samples, QR results of controls, CR a calibration, RQ a query, SA an
+order, QA "nothing known". Sample O-4, the barcode (O-3 is sequence^tray^position) · code R-3 component 1, name
+component 2 (where the code is blank the name is the code), component 4 F a number or I an interpretation · value R-4
+component 1, the interpretation component 2 · unit R-5 · range R-6, `^` for none · flag R-7 · status R-9 · time R-12.
+A QR message may bring its values in O-12 alone: `number^control^lot^expiry^mean^level^SD^value`, repeated. Sequence
+numbers run on from message to message, patients are dummies (PATIENT111).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from drivers.engine.chemistry import latest_with_a_value, material
+from drivers.engine.form import RowText
+from drivers.engine.replies import header, patient
+from drivers.engine.words import Decoded, Message, MessageType, Observation, WorkOrder
+from drivers.wire import lis2a
+from drivers.wire.lis2a import Record, Value
+
+VERSION = "1394-97"
+
+
+def retells(row: Observation, sent: RowText) -> Observation:
+    """A blank code is the name; an interpretation stands for the value where there is no number, beside it else."""
+    said = (sent.get("R.4.2") or "").strip()
+    value = said if said and not row.value else row.value
+    return row._replace(code=row.code or row.name, value=value, coded=said or None)
+
+
+def settles(said: Decoded, message: Message) -> Decoded:
+    """The type that H-12 names, and the values of controls that stand in O-12."""
+    if said.type is MessageType.INCOMPLETE:
+        return said
+    records = lis2a.parse(message.body) if not said.observations else lis2a.parse(message.body.split(b"\r", 1)[0])
+    kind = (records[0].raw("12") or "").strip().upper()
+    if kind == "CR":
+        return replace(said, type=MessageType.CALIBRATION)
+    if kind in ("SA", "QA"):
+        return replace(said, type=MessageType.OTHER)
+    if kind == "QR" and not said.observations:
+        rows = [row for record in records if record.type == "O" for row in _controls(record)]
+        numbered = tuple(row._replace(ordinal=number) for number, row in enumerate(rows, 1))
+        return replace(said, type=MessageType.QC, observations=numbered)
+    return said
+
+
+def _controls(order: Record) -> list[Observation]:
+    code, name = ((order[part] or "").strip() or None for part in ("5.1", "5.2"))
+    time = order["7"] or None
+    told = [(repeat, repeat.split(order.delimiters.component)) for repeat in order.repeats(12)]
+    return [
+        Observation(parts[1].strip() or None, code or name, name, parts[7].strip(), repeat, None, observed_at=time)
+        for repeat, parts in told
+        if len(parts) >= 8
+    ]
+
+
+def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
+    """SA with an order for each known sample, its tests as `code^^2^1` (as working interfaces send them: no name,
+    sample, one replicate); QA and L-3 I when nothing is known."""
+    head = header(lis2a.STANDARD, query.sender)
+    head[11:13] = ["SA" if orders else "QA", VERSION]
+    records: list[Sequence[Value]] = [head]
+    for number, work in enumerate(orders, 1):
+        records += [patient(number, work), _order(number, work)]
+    records.append(["L", "1", "N" if orders else "I"])
+    return [lis2a.build(records, charset="utf-8")]
+
+
+def _order(number: int, work: WorkOrder) -> list[Value]:
+    tests: list[str | tuple[str, ...]] = [(code, "", "2", "1") for code in work.codes]
+    where = (str(number), "1", "1")  # not its place: a tube that was scanned stands where the analyzer knows it to be
+    fields: list[Value] = ["O", str(number), where, work.sample_id, tests, "S" if work.stat else "R"]
+    return [*fields, *[None] * 9, material(work.specimen), None, None, "1", *[None] * 6, "Q"]
+
+
+FORM: dict[str, Any] = {
+    "speaks": "LIS2-A2",
+    "sender": r"Mind",
+    "sample_id": "O.4.1",
+    "code": "R.3.1",
+    "code_name": "R.3.2",
+    "value": "R.4.1",
+    "unit": "R.5",
+    "flag": "R.7",
+    "range": "R.6",
+    "no_range": r"[\^\\]*",
+    "status": "R.9",
+    "aspect": "R.3.4",
+    "aspects": {"F": "", "I": "interpretation"},
+    "observed_at": "R.12",
+    "control": (("H.12", "QR"),),
+    "pseudo": r"0+|INVALID.*",
+    "query_id": "Q.3.2",
+    "retells": retells,
+    "settles": settles,
+    "reports": latest_with_a_value,
+    "answers": answer,
+}
+"""What the form of every analyzer of this dialect says."""
