@@ -4,8 +4,8 @@ Manual  Diagnostica Stago, STA LIS interface (LIS2/E1381); the vendor's text is 
 Proof   capture: an STA Satellite Max with two runs of one sample; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 · O-4 is the number of the method (226, 227, 651), never a sample; O-5 is empty: one O for
-each test · code R-3 component 4 (`^^^SPT^F^64`; component 5 F is a final result, 6 the number of the unit) · value R-4 ·
-unit R-5 (S, "INR ISI") · flags R-7 · status R-9 · time R-13.
+each test · code R-3 component 4 (`^^^SPT^F^64`; component 5 F is a final result, 6 the number of the unit) · value
+R-4 · unit R-5 (S, "INR ISI") · flags R-7 · status R-9 · time R-13.
 C records below a result are warnings, C-4 `number^text`: "controls are invalid" and "Stirring defect" go with the
 result to the technician. M records name the lots of the reagents.
 Results are sent again months later: R-13 is then long before H-14, and tells that they are the same.

@@ -32,7 +32,7 @@ from drivers.wire.blocks import Framing
 
 HEAD = re.compile(r"([DR][12])\d{6}(.)(.{6})(.{4})")
 LAYOUTS = tuple(
-    re.compile(rf"(\d{{{rack}}})(.{{{sample}}})([BMAC])(.{{{name}}})((?:\d{{3}}.{{6}})*(?:\d{{3}}.{{1,5}})?)")
+    re.compile(rf"(\d{{{rack}}})(.{{{sample}}})([BMAC])(.{{{name}}})((?:\d{{3}}.{{6}})*(?:\d{{3}}.{{5}})?)")
     for rack, sample, name in ((8, 15, 15), (6, 13, 11))
 )
 UNITS = {"1": ("s", 1), "3": ("ratio", 2), "4": ("INR", 2)}  # last digit of the parameter → unit, decimals
@@ -109,7 +109,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(),
     reads=read,
-    masked=MASK,
+    masked=MASK + r"\D?",  # the flag stands in the mask
     tests=TESTS,
     answers=answer,
 )

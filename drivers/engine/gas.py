@@ -16,7 +16,12 @@ DOUBLE = dict.fromkeys(SINGLE, "0.5")
 
 def ions(sodium: str = "", potassium: str = "", chloride: str = "", ionised_calcium: str = "") -> dict[str, TestCode]:
     """The ions under this analyzer's own names; a name left empty is not measured by it."""
-    named = (("NA", sodium, SINGLE), ("K", potassium, SINGLE), ("CL", chloride, SINGLE), ("ICA", ionised_calcium, DOUBLE))
+    named = (
+        ("NA", sodium, SINGLE),
+        ("K", potassium, SINGLE),
+        ("CL", chloride, SINGLE),
+        ("ICA", ionised_calcium, DOUBLE),
+    )
     return {name: TestCode(Kind.MEASUREMENT, test, units("mmol/L", also)) for test, name, also in named if name}
 
 
