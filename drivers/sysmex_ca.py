@@ -3,34 +3,41 @@
 Manual  Sysmex, host interface of the CA-500 and CA-600 series (blocks D1, R1, S1)
 Proof   capture: results, error masks, a query of a CA-660; not yet run beside a lab's own analyzer
 
-Where things sit, columns from 0 of a D1 or R1 block: 0 block D1/R1 · 2 analyzer type 21 · 4 and 6 block number and
-count · 8 U, blank when it asks · 9 date DDMMYY · 15 time HHMM · 19 rack and position · the id, right-justified · one
-letter, how it was read (B barcode, M manual, A counted) · the name · then groups of 9: parameter 3, value 5, flag 1.
+Where things sit, columns from 0 of a D or R block: 0 block D1/R1 (D2/R2 where it asks by the id alone) · 2 analyzer
+type 21 · 4 and 6 block number and count · 8 kind of sample: U patient, E urgent, C control, blank when it asks · 9 date
+DDMMYY · 15 time HHMM · 19 rack and position · the id, right-justified · one letter, how it was read (B barcode,
+M manual, A counted) · the name · then groups of 9: parameter 3, value 5, flag 1.
 Rack, id and name have two widths, by setting (LAYOUTS): the one whose letter and groups fit is the one.
 The point is implied by the last digit of the parameter: 1 seconds, one decimal; 3 ratio and 4 INR, two decimals; other
-values are given as sent. `*` in a value is an error: masked, never a number. The order of the date is a setting of the
-analyzer: DDMMYY here. Each block is answered by ACK, a query R1 by an S1 block with the same header and the ordered
-parameters. Ids read as A are running numbers: no tube's.
-Cannot: tell controls from patients (the analyzer marks none: give controls ids that begin QC), give units (they follow
-from the parameter).
+values are given as sent. `*`, `/`, `-`, `+` or X for a value is an error: masked, never a number. The order of the date
+is a setting of the analyzer: set it to DDMMYY; what is no such date is read as YYMMDD. Ids read as A are running
+numbers: no tube's.
+Each block is answered by ACK. A query R1 is answered by an S1 block with the same header and the tests to run, each by
+the number of its assay: 041, 043 and 044 are all results of assay 040. Nothing to run is the number 000, as a working
+interface of this family sends it.
+Cannot: give units that the analyzer does not send (they follow from the parameter), send the patient's name.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder, known, measurement
 from drivers.engine.form import Form
 from drivers.engine.text import Sheet, asks, cut, groups, other, texts_of
 from drivers.wire.blocks import Framing
 
-HEAD = re.compile(r"([DR]1)\d{6}.(.{6})(.{4})")
+HEAD = re.compile(r"([DR][12])\d{6}(.)(.{6})(.{4})")
 LAYOUTS = tuple(
-    re.compile(rf"(\d{{{rack}}})(.{{{sample}}})([BMAC])(.{{{name}}})((?:\d{{3}}.{{6}})*)")
+    re.compile(rf"(\d{{{rack}}})(.{{{sample}}})([BMAC])(.{{{name}}})((?:\d{{3}}.{{6}})*(?:\d{{3}}.{{5}})?)")
     for rack, sample, name in ((8, 15, 15), (6, 13, 11))
 )
 UNITS = {"1": ("s", 1), "3": ("ratio", 2), "4": ("INR", 2)}  # last digit of the parameter → unit, decimals
+NOTHING = "000"
+MASK = r"[*/+X-]+"
 NAMES = {"041": "PT seconds", "043": "PT ratio", "044": "PT INR", "051": "APTT"}
 TESTS = {
     "041": measurement("PT", "s"),
@@ -51,42 +58,48 @@ def number(code: str, sent: str) -> str:
 
 
 def moment(date: str, time: str) -> str | None:
-    """DDMMYY and HHMM as a time people can read; None when they are none."""
-    if not re.fullmatch(r"\d{6}", date) or not re.fullmatch(r"\d{4}", time):
-        return None
-    return f"20{date[4:]}-{date[2:4]}-{date[:2]} {time[:2]}:{time[2:]}"
+    """DDMMYY (else YYMMDD) and HHMM as a time people can read; None when they are none."""
+    for order in ("%d%m%y%H%M", "%y%m%d%H%M"):
+        with suppress(ValueError):
+            return f"{datetime.strptime(date + time, order):%Y-%m-%d %H:%M}"  # noqa: DTZ007 - a text, no moment
+    return None
 
 
 def read(form: Form, message: Message) -> Decoded:
-    """A D1 block's results, or an R1 block's query."""
+    """A D block's results, or an R block's query."""
     text = "".join(texts_of(form, message.body))
     head = HEAD.match(text)
     body = next((found for one in LAYOUTS if head and (found := one.fullmatch(text, head.end()))), None)
     if head is None or body is None:
         return other(MessageType.OTHER, f"a block {text[:2]!r} whose columns fit no layout known here")
-    block, date, time = head.groups()
+    block, kind, date, time = head.groups()
     _, sample_id, how, _, rows = body.groups()
-    if block == "R1":
+    if block[0] == "R":
         return asks([sample_id], [text[: len(text) - len(rows)]])
     sheet = Sheet(form, "" if how == "A" else sample_id, moment(date, time))
     for group in groups(rows, 9):
-        code, sent, flag = cut(group, 3, 5, 1)
-        error = "*" in group[3:]
-        sheet.add(
-            code, group[3:].strip() if error else number(code, sent), None if error else UNITS.get(code[2:], ("",))[0],
-            (flag,) if flag.strip() and not error else (), name=NAMES.get(code), raw=group[3:],
-        )  # fmt: skip
-    control = bool(sheet.sample_id and sheet.sample_id.startswith("QC"))
+        add(sheet, group)
+    control = kind == "C" or (sheet.sample_id or "").startswith("QC")
     return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
 
 
+def add(sheet: Sheet, group: str) -> None:
+    """One parameter with its value and flag; an error fills value and flag and has no unit."""
+    code, sent, flag = cut(group, 3, 5, 1)
+    error = re.fullmatch(MASK, sent.strip()) is not None
+    sheet.add(
+        code, group[3:].strip() if error else number(code, sent), None if error else UNITS.get(code[2:], ("",))[0],
+        (flag,) if flag.strip() and not error else (), name=NAMES.get(code), raw=group[3:],
+    )  # fmt: skip
+
+
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
-    """S1: the header of the query with the parameters to run, none when nothing is ordered."""
-    if not query.query_raw:
-        return None
-    header = query.query_raw[0]
-    codes = [code for work in orders for code in work.codes]
-    return [("S1" + header[2:] + "".join(f"{code:<9}" for code in codes)).encode("latin-1")]
+    """S1: the header of the query, then the assay of each test to run; for nothing to run, 000."""
+    if not query.query_raw or query.query_raw[0][4:6] != query.query_raw[0][6:8]:
+        return None  # it goes on asking in another block
+    assays = dict.fromkeys(f"{code[:2]}0" for work in orders for code in work.codes)
+    tests = "".join(f"{assay:<9}" for assay in assays or (NOTHING,))
+    return [f"S{query.query_raw[0][1:]}{tests}".encode("latin-1")]
 
 
 DRIVER = Driver(
@@ -96,7 +109,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(),
     reads=read,
-    masked=r"\*+",
+    masked=MASK + r"\D?",  # the flag stands in the mask
     tests=TESTS,
     answers=answer,
 )

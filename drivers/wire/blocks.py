@@ -36,6 +36,8 @@ class Framing:
     `trailer`: how many bytes after `end` belong to the block and are checked. `closing`: what a sender puts after the
     trailer (RAPID's EOT). `ack`, `nak`: what the analyzer expects after a block, b"" for nothing.
     `answers`: control bytes between blocks that are answered at once, once the journal is well: ENQ → ACK.
+    `receipts`: texts that only acknowledge what we sent, framed like blocks: they are neither stored as messages nor
+    acknowledged, or two ends would go on for ever.
     `whole`: do these blocks (their texts) make a message? By default each does. `message_end`: a control byte that
     makes a message of the blocks before it (Tosoh's EOT); then `whole` is not asked.
     """
@@ -49,6 +51,7 @@ class Framing:
     ack: bytes = ACK
     nak: bytes = NAK
     answers: Mapping[bytes, bytes] = field(default_factory=dict)
+    receipts: frozenset[bytes] = frozenset()
     whole: Callable[[Sequence[bytes]], bool] = bool
     message_end: bytes = b""
     silence: float = 2.0
@@ -174,7 +177,9 @@ class Receiver:
         if framing.closing and buffer[size : size + len(framing.closing)] == framing.closing:
             size += len(framing.closing)
         raw = self._take(size)
-        return Block(text, raw) if framing.check(text, trailer) else Damaged(raw, "wrong checksum")
+        if not framing.check(text, trailer):
+            return Damaged(raw, "wrong checksum")
+        return Control(raw) if text in framing.receipts else Block(text, raw)
 
     def _text(self) -> Event | None:
         if self._ends is None:

@@ -1,0 +1,30 @@
+"""What blood gas and electrolyte analyzers share: ions as tests of the catalogue, and parameters that it does not have.
+
+Turns names of parameters into TestCodes. Law: an ion in milliequivalents is the same number only where its charge is
+one; gases, calculated parameters and what a gas analyzer says of haemoglobin are not the catalogue's tests.
+Source: the lab's catalogue (config/tests.csv); molar charges of the ions.
+"""
+
+from __future__ import annotations
+
+from drivers.engine.units import units
+from drivers.engine.words import Kind, TestCode
+
+SINGLE = dict.fromkeys(("mEq/L", "mEq/l", "meq/L", "meq/l"), "1")
+DOUBLE = dict.fromkeys(SINGLE, "0.5")
+
+
+def ions(sodium: str = "", potassium: str = "", chloride: str = "", ionised_calcium: str = "") -> dict[str, TestCode]:
+    """The ions under this analyzer's own names; a name left empty is not measured by it."""
+    named = (
+        ("NA", sodium, SINGLE),
+        ("K", potassium, SINGLE),
+        ("CL", chloride, SINGLE),
+        ("ICA", ionised_calcium, DOUBLE),
+    )
+    return {name: TestCode(Kind.MEASUREMENT, test, units("mmol/L", also)) for test, name, also in named if name}
+
+
+def beyond(*names: str) -> dict[str, TestCode]:
+    """Parameters that the catalogue does not have: stored and shown, never reported."""
+    return dict.fromkeys(names, TestCode(Kind.MEASUREMENT))
