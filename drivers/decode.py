@@ -62,9 +62,12 @@ def _found(driver: Driver, data: bytes) -> Iterator[Found]:
 
 
 def _recognised(driver: Driver, data: bytes) -> list[Found]:
-    """The file in that of the driver's framings in which most of it can be read; the usual one when none is better."""
-    tries = [list(_in_framing(replace(driver, framing=framing), data)) for framing in driver.framings.values()]
-    return max(tries, key=lambda found: sum(_worth(driver, one) for one in found))
+    """The file in the first of the driver's framings in which more of it can be read than not; else the usual one."""
+    for framing in driver.framings.values():
+        found = list(_in_framing(replace(driver, framing=framing), data))
+        if sum(_worth(driver, one) for one in found) > 0:
+            return found
+    return list(_in_framing(driver, data))
 
 
 def _worth(driver: Driver, found: Found) -> int:
