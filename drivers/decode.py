@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -59,6 +60,29 @@ def framed(driver: Driver, data: bytes) -> bool:
 
 
 def _found(driver: Driver, data: bytes) -> Iterator[Found]:
+    return iter(_recognised(driver, data)) if len(driver.framings) > 1 else _in_framing(driver, data)
+
+
+def _recognised(driver: Driver, data: bytes) -> list[Found]:
+    """The file in the first of the driver's framings in which more of it can be read than not; else the usual one."""
+    for framing in driver.framings.values():
+        found = list(_in_framing(replace(driver, framing=framing), data))
+        if sum(_worth(driver, one) for one in found) > 0:
+            return found
+    return list(_in_framing(driver, data))
+
+
+def _worth(driver: Driver, found: Found) -> int:
+    """1 for a whole message that the driver can read, -1 for a problem and for a message it cannot read."""
+    if found.body is None or found.incomplete:
+        return -(found.body is None)
+    try:
+        return 1 if driver.decode(Message("", "", _EPOCH, found.body)) else 0
+    except DecodeError:
+        return -1
+
+
+def _in_framing(driver: Driver, data: bytes) -> Iterator[Found]:
     if driver.framing is not None:
         return _framed(driver.framing, data)
     if driver.speaks == "HL7":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pkgutil
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 import drivers
@@ -30,7 +30,7 @@ from drivers.engine.words import (
     TestCode,
     WorkOrder,
 )
-from drivers.wire import WireError
+from drivers.wire import WireError, blocks
 from drivers.wire.hl7 import Delimiters as _Hl7Delimiters
 from drivers.wire.lis2a import Delimiters as _Lis2aDelimiters
 
@@ -74,8 +74,34 @@ class Driver(Form):
         elif self.speaks == "HL7":
             decoded = _hl7.read(self, self._hl7, message)
         else:
-            decoded = _lis2a.read(self, self._astm, message)
+            decoded = _lis2a.read(self, self._astm, self._unmarked(message) if self.framings else message)
         return decoded if self.settles is None else self.settles(decoded, message)
+
+    def at_site(
+        self,
+        charset: str | None = None,
+        framing: str = "",
+        layout: Mapping[str, int] | None = None,
+        unit_unsent: Mapping[str, str] | None = None,
+    ) -> Driver:
+        """This driver for an analyzer that a site has set so; itself when nothing is set. KeyError: no such framing."""
+        if not (charset or framing or layout or unit_unsent):
+            return self
+        return replace(
+            self, charset=charset or self.charset, framing=self.framings[framing] if framing else self.framing,
+            layout=dict(layout or self.layout), unit_unsent=dict(unit_unsent or self.unit_unsent),
+        )  # fmt: skip
+
+    def in_its_unit(self, row: Observation) -> Observation:
+        """The row with the unit that its site says it has, where the analyzer sent none."""
+        return row if row.unit or not row.code else row._replace(unit=self.unit_unsent.get(row.code, row.unit))
+
+    def _unmarked(self, message: Message) -> Message:
+        """Records that came in blocks (stored as raw bytes), without what marked the blocks, whatever is set today."""
+        for framing in self.framings.values():
+            if framing is not None and message.body.startswith(framing.start):
+                return replace(message, body=b"".join(blocks.texts(framing, message.body)))
+        return message
 
     def reportable(self, observations: Sequence[Observation]) -> tuple[bool, ...]:
         """For each observation: is it THE one to report? The family's rule where a test comes more than once."""

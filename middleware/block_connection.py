@@ -2,7 +2,8 @@
 
 Turns bytes of a wire into stored messages for every dialect that is neither LIS01 nor MLLP. Law: as in `connection`:
 the acknowledgement leaves after the journal's commit, never before; a block that is damaged or cannot be stored is
-refused; every byte of both directions is journaled. A message's body is the raw bytes of its blocks, joined.
+refused; every byte of both directions is journaled. A message's body is the raw bytes of its blocks, joined. What we
+send beyond acknowledgements (receipts, answers) is sent again when it is refused.
 Source: drivers/wire/blocks; the framings of the analyzers' manuals.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 from drivers.driver import Message
 from drivers.wire import blocks
+from middleware.block_sender import BlockSender
 from middleware.connection import Hooks
 from middleware.journal import Journal, JournalError
 from middleware.recorder import Recorder
@@ -28,6 +30,7 @@ class BlockConnection:
         self._wire, self._hooks, self._framing = wire, hooks, framing
         self._record = Recorder(journal, wire, analyzer, "blocks")
         self._receiver = blocks.Receiver(framing)
+        self._sender = BlockSender(framing)
         self._held: list[blocks.Block] = []  # stored and acknowledged blocks of a message that goes on
         self._begun = False
         self._handlers: dict[type[Any], Callable[[Any], Awaitable[None]]] = {
@@ -41,14 +44,19 @@ class BlockConnection:
         """Until the other end closes."""
         try:
             while (data := await self._wire.read(self._seconds())) != b"":
-                await self._handle(self._receiver.receive(data) if data else self._receiver.expire())
+                if data:
+                    await self._handle(self._receiver.receive(data))
+                elif self._receiver.open:
+                    await self._handle(self._receiver.expire())
+                else:
+                    self._turn(b"", self._sender.expire())
         finally:
             await self._handle(self._receiver.expire())
             await self._cut("closed")
 
     def _seconds(self) -> float | None:
         timer = self._receiver.timer
-        return timer.seconds if timer else None
+        return timer.seconds if timer else self._sender.seconds
 
     async def _handle(self, events: Sequence[blocks.Event]) -> None:
         for event in events:
@@ -67,8 +75,12 @@ class BlockConnection:
             self._refuse("not stored")
             return
         self._held = [] if whole else blocks_now
+        self._sender.give_up()  # the analyzer goes on: it does not wait for what we had to say
         self._say(self._framing.ack)
         self._hooks.handshake()
+        receipt = self._framing.receipt(event.text)
+        if receipt:
+            self._say(self._sender.add([receipt]))
         await self._stored(messages)
 
     async def _damaged(self, event: blocks.Damaged) -> None:
@@ -79,6 +91,10 @@ class BlockConnection:
     async def _control(self, event: blocks.Control) -> None:
         if event.raw == self._framing.message_end and self._held:
             await self._finish(event.raw)
+            return
+        said = self._sender.heard(event.raw)
+        if said is not None:
+            self._turn(event.raw, said)
             return
         if not event.reply:
             self._record.noise(event.raw)
@@ -121,8 +137,7 @@ class BlockConnection:
             self._hooks.message(message)
             if self._hooks.answer:
                 answers: list[bytes] | None = await asyncio.to_thread(self._hooks.answer, message)
-                for text in answers or []:
-                    self._say(self._framing.wrap(text))
+                self._say(self._sender.add(answers or []))
         if messages:
             self._record.later(b"", "answered", ends="answered")
             self._begun = False
@@ -138,6 +153,16 @@ class BlockConnection:
         except JournalError:
             return
         self._hooks.message(message)
+
+    def _turn(self, heard: bytes, data: bytes) -> None:
+        """Our turn: what the analyzer replied, what we send next; the conversation ends when there is nothing more."""
+        self._begin()
+        if heard:
+            self._record.later(heard, "reply")
+        self._say(data)
+        ends = "" if self._sender.seconds else "answered"
+        self._record.later(b"", "our turn", ends=ends)
+        self._begun = not ends
 
     def _say(self, data: bytes) -> None:
         if data:

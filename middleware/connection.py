@@ -58,6 +58,7 @@ class Dialect:
     free_numbering: bool = False
     frame_size: int = lis1a.SIZE_SERIAL
     one_record_a_frame: bool = False
+    bare_frames: bool = False
 
 
 class Connection:
@@ -292,7 +293,7 @@ class AstmConnection(Connection):
     async def _send(self) -> None:
         """The host's turn: the link is neutral and quiet."""
         dialect = self._dialect
-        frames = lis1a.session(self._answers, dialect.frame_size, dialect.one_record_a_frame)
+        frames = lis1a.session(self._answers, dialect.frame_size, dialect.one_record_a_frame, dialect.bare_frames)
         sender = lis1a.Sender(frames, lis1a.Role.HOST)
         self._record.begin()
         self._record.say(sender.start())

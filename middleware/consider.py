@@ -7,8 +7,9 @@ that bring a value in by hand (typed, linked), so that every value passes the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -20,6 +21,9 @@ from middleware.rules import verify
 from middleware.sample_id import normalise
 from middleware.settings import AnalyzerSettings
 from middleware.store.context import samples_for
+
+T = TypeVar("T")
+Pairs = tuple[tuple[str, T], ...]
 
 TYPED = AnalyzerFacts(name="", driver="generic_astm", grade=Grade.FIELD.value, codes={})
 """Who "said" a typed value: no analyzer. The rules treat it like any other; it is marked typed on the report."""
@@ -40,15 +44,15 @@ class Considered:
 
 
 def driver_of(analyzer: AnalyzerSettings) -> Driver:
-    """The analyzer's driver, with this site's charset. KeyError when there is no such driver."""
-    driver = load_driver(analyzer.driver)
-    return _in_charset(driver, analyzer.charset) if analyzer.charset else driver
+    """The analyzer's driver, as this site set it. KeyError when there is no such driver."""
+    layout, units = tuple(analyzer.layout.items()), tuple(analyzer.units.items())
+    return _at_site(analyzer.driver, analyzer.charset, analyzer.framing, layout, units)
 
 
 @cache
-def _in_charset(driver: Driver, charset: str) -> Driver:
-    """One for each site's charset: a driver keeps what it learned of its form."""
-    return replace(driver, charset=charset)
+def _at_site(name: str, charset: str | None, framing: str, layout: Pairs[int], units: Pairs[str]) -> Driver:
+    """One for each way an analyzer is set: a driver keeps what it learned of its form."""
+    return load_driver(name).at_site(charset, framing, dict(layout), dict(units))
 
 
 def facts_of(analyzer: AnalyzerSettings, driver: Driver) -> AnalyzerFacts:

@@ -56,7 +56,8 @@ def match(decoded: Decoded, context: Context, driver: Driver) -> Matched:
     suspects = _suspects(rows, driver)
     reportable = driver.reportable(rows)
     tubes = _Tubes(context, driver)
-    for row, identity, report in zip(rows, _identities(rows, context.analyzer.name), reportable, strict=True):
+    identities = _identities(rows, context.analyzer.name, driver.resent)
+    for row, identity, report in zip(rows, identities, reportable, strict=True):
         if row.kind is not Kind.MEASUREMENT:
             continue
         if not report or decoded.type not in FILED:
@@ -64,7 +65,7 @@ def match(decoded: Decoded, context: Context, driver: Driver) -> Matched:
         elif identity in context.known_identities:
             found.duplicates += 1
         else:
-            _file(found, row, identity, decoded.type, suspects, tubes)
+            _file(found, driver.in_its_unit(row), identity, decoded.type, suspects, tubes)
     kinds = Counter(row.kind for row in rows)
     return Matched(
         results=tuple(found.results), unmatched=tuple(found.unmatched), controls=tuple(found.controls),
@@ -120,11 +121,12 @@ def _placed(
 # ---- identity ---------------------------------------------------------------------------------------------------
 
 
-def _identities(rows: Sequence[Observation], analyzer: str) -> list[str]:
+def _identities(rows: Sequence[Observation], analyzer: str, resent: str = "") -> list[str]:
     """One hash for "this very observation": the same message twice gives the same, equal rows are counted apart.
 
     SHA-256 of the JSON list of analyzer, tube, code, aspect, time, raw value, unit and status, then `#` and a count:
-    databases hold these hashes, so the text must never change by a byte.
+    databases hold these hashes, so the text must never change by a byte. A row whose status is `resent` counts as F:
+    it was sent before as that (RC-37).
     """
     seen: Counter[str] = Counter()
     tubes: dict[str | None, str] = {}
@@ -136,7 +138,7 @@ def _identities(rows: Sequence[Observation], analyzer: str) -> list[str]:
             head = tubes[row.sample_id] = f"[{_json(analyzer)}, {_json(sample_id.normalise(sent) or sent)}"
         text = (
             f"{head}, {_json(row.code)}, {_json(row.aspect)}, {_json(row.observed_at)}, {_json(row.raw)}, "
-            f"{_json(row.unit)}, {_json(row.status)}]"
+            f"{_json(row.unit)}, {_json('F' if resent and row.status == resent else row.status)}]"
         )
         seen[text] += 1
         hashes.append(hashlib.sha256(f"{text}#{seen[text]}".encode()).hexdigest())

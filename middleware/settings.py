@@ -62,6 +62,9 @@ class AnalyzerSettings:
     tests: frozenset[str] = frozenset()
     silence: str = "normal"  # off, low, normal, high; where the table says nothing: as [alarms] of lab.toml says
     clock_minutes: int = 5  # its clock may be so far from ours; 0: never an alarm
+    framing: str = ""  # one of its driver's framings; "": the driver's usual one
+    layout: Mapping[str, int] = field(default_factory=dict)  # column → width, as set on the analyzer
+    units: Mapping[str, str] = field(default_factory=dict)  # code → its unit, where the analyzer sends none
 
 
 @dataclass(frozen=True, slots=True)

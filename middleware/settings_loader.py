@@ -32,6 +32,7 @@ from middleware.settings import (
     Settings,
     WebSettings,
 )
+from middleware.site_settings import read_site
 
 LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
@@ -277,9 +278,11 @@ def _analyzer(reading: Reading, table: Table, alarms: AlarmSettings) -> Analyzer
     if line and (wrong := bad_url(line, LINE_SCHEMES) or bad_folder(line)):
         table.problem("line", f'"{line}": {wrong}', "tcp-listen://0.0.0.0:9101, or serial:/dev/ttyUSB0?baud=9600")
     name = table.text("name", None, r"[a-z0-9_-]{1,40}", "small letters, digits, - and _")
+    driver = table.one_of("driver", forms.driver_names(), None)
+    site = read_site(table, driver)
     settings = AnalyzerSettings(
         name=name,
-        driver=table.one_of("driver", forms.driver_names(), None),
+        driver=driver,
         title=table.text("title") or name,
         line=line,
         enabled=table.flag("enabled", True),
@@ -289,6 +292,9 @@ def _analyzer(reading: Reading, table: Table, alarms: AlarmSettings) -> Analyzer
         tests=frozenset(table.known_words("tests", reading.catalogue.tests)),
         silence=table.one_of("silence", SILENCE_WORDS, alarms.silence),
         clock_minutes=table.integer("clock_minutes", alarms.clock_minutes, 0, 1440),
+        framing=site.framing,
+        layout=site.layout,
+        units=site.units,
     )
     table.finish()
     return settings

@@ -139,7 +139,9 @@ class _Line:
             elif driver.speaks == "HL7":
                 await Hl7Connection(wire, self._journal, self.name, hooks, self._zone).run()
             else:
-                dialect = Dialect(driver.free_numbering, driver.frame_size, driver.one_record_a_frame)
+                dialect = Dialect(
+                    driver.free_numbering, driver.frame_size, driver.one_record_a_frame, driver.bare_frames
+                )
                 await AstmConnection(wire, self._journal, self.name, hooks, dialect).run()
         except Exception as wrong:  # noqa: BLE001 - loop edge: this connection ends, the line goes on
             log.error("%s: a connection failed: %s", self.name, _where(wrong))
@@ -220,8 +222,7 @@ def _edge(call: Callable[..., None], failed: Callable[[Exception], None]) -> Cal
 
 
 def _driver(analyzer: AnalyzerSettings) -> Driver:
-    driver = load_driver(analyzer.driver)
-    return replace(driver, charset=analyzer.charset) if analyzer.charset else driver
+    return load_driver(analyzer.driver).at_site(analyzer.charset, analyzer.framing, analyzer.layout, analyzer.units)
 
 
 def _answerer(driver: Driver) -> Callable[[Message], list[bytes] | None]:
@@ -232,7 +233,7 @@ def _answerer(driver: Driver) -> Callable[[Message], list[bytes] | None]:
             decoded = driver.decode(message)
         except (DecodeError, WireError):  # kept and shown by the pipeline
             return None
-        return driver.answer(decoded, ()) if decoded.type is MessageType.QUERY else None
+        return driver.answer(decoded, ()) if decoded.type in (MessageType.QUERY, MessageType.POLL) else None
 
     return answer
 

@@ -70,6 +70,11 @@ class Form:
     quality control: an address and its value; `control_id` is a pattern of ids that only controls have. `aspect` is
     what tells several rows of one test apart (final, interpretation, raw): its text, by `aspects`, else as sent.
     `no_range` is a pattern of ranges that say "none" (`^\\^`, `-`).
+    `resent` is the status of a result that was sent before: it is the same result, not another one.
+
+    What a site sets on its analyzer is a variant of the form (Driver.at_site): `framings` are the ways it may mark its
+    messages, None being LIS01 frames; `columns` are the widths that may be set, `layout` those that are; `unit_unsent`
+    is the unit of a code that is sent without one.
     """
 
     name: str
@@ -79,6 +84,7 @@ class Form:
     sample_id: str | tuple[str, ...] = ""
     code: str = ""
     value: str | tuple[str, ...] = ""
+    code_from: str = ""  # the code begins after this, where it stands: "+" in `1.0000+032+1`
     code_until: str = ""  # the code ends where this stands: "/" in `117/1/not`
     code_name: str = ""
     coded: str = ""
@@ -97,10 +103,12 @@ class Form:
     pseudo: str = ""
     masked: str = MASKED
     no_range: str = ""
+    resent: str = ""
     charset: str | None = None
     free_numbering: bool = False  # frame numbers are not checked (LL-34)
     frame_size: int = 240  # most characters of text in a frame sent to it
     one_record_a_frame: bool = False
+    bare_frames: bool = False  # its frames end without a CR, and so do those sent to it
     codes_are_catalogue: bool = False  # an unlisted code may be a catalogue code or a LOINC
     tests: Mapping[str, TestCode] = field(default_factory=dict)
     unlisted: Unlisted = a_measurement
@@ -109,4 +117,8 @@ class Form:
     reports: Reportable = every_measurement
     answers: Answer = no_answer
     framing: Framing | None = None
+    framings: Mapping[str, Framing | None] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    layout: Mapping[str, int] = field(default_factory=dict)
+    unit_unsent: Mapping[str, str] = field(default_factory=dict)
     reads: Reads | None = None

@@ -226,6 +226,7 @@ class Reader:
         """The code and name in the text of the code's field, and what the form says the row is."""
         form, dialect = self.form, self.dialect
         code = self.plain(found) or ""
+        code = code.partition(form.code_from)[2] if form.code_from and form.code_from in code else code
         code = code.partition(form.code_until)[0].strip() if form.code_until else code.strip()
         name = None
         if form.code_name:

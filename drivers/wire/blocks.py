@@ -28,11 +28,17 @@ def unchecked(_text: bytes, _trailer: bytes) -> bool:
     return True
 
 
+def no_receipt(_text: bytes) -> bytes:
+    """This dialect says no more than its acknowledgement."""
+    return b""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Framing:
     """How a dialect marks its blocks.
 
-    `start` and `end`: the marks; an empty `start` is plain text: `ends` (a pattern) or `silence` seconds end it.
+    `start` and `end`: the marks; an empty `start` is plain text: `end`, or `ends` (a pattern), or `silence` seconds end
+    it. A text with an `end` may have control bytes before it, and without its end it is cut.
     `trailer`: how many bytes after `end` belong to the block and are checked. `closing`: what a sender puts after the
     trailer (RAPID's EOT). `ack`, `nak`: what the analyzer expects after a block, b"" for nothing.
     `answers`: control bytes between blocks that are answered at once, once the journal is well: ENQ → ACK.
@@ -40,6 +46,8 @@ class Framing:
     acknowledged, or two ends would go on for ever.
     `whole`: do these blocks (their texts) make a message? By default each does. `message_end`: a control byte that
     makes a message of the blocks before it (Tosoh's EOT); then `whole` is not asked.
+    `receipt`: text of a block that an analyzer wants, beside `ack`, for this text once it is stored (Dimension's M).
+    `asks_first`: a block of ours follows an ENQ that was acknowledged, and its `closing` the block's acknowledgement.
     """
 
     start: bytes = STX
@@ -56,12 +64,23 @@ class Framing:
     message_end: bytes = b""
     silence: float = 2.0
     sign: Callable[[bytes], bytes] | None = None  # text → trailer of a block that we send
+    receipt: Callable[[bytes], bytes] = no_receipt
+    asks_first: bool = False
 
     def wrap(self, text: bytes) -> bytes:
         """A block that we send. ValueError when the text holds one of the marks: it could not be told from it."""
-        if self.start and (self.start in text or self.end in text):
+        return self._marked(text) + self.closing
+
+    def pieces(self, text: bytes) -> list[bytes]:
+        """What we send for one text: each piece when the one before it was acknowledged. ValueError as in `wrap`."""
+        if not self.asks_first:
+            return [self.wrap(text)]
+        return [ENQ, self._marked(text), *([self.closing] if self.closing else [])]
+
+    def _marked(self, text: bytes) -> bytes:
+        if any(mark and mark in text for mark in (self.start, self.end)):
             raise ValueError("the text holds a byte that marks the block")
-        return self.start + text + self.end + (self.sign(text) if self.sign else b"") + self.closing
+        return self.start + text + self.end + (self.sign(text) if self.sign else b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +122,8 @@ class Receiver:
 
     def __init__(self, framing: Framing, max_block: int = MAX_BLOCK) -> None:
         self._framing, self._limit = framing, max_block
-        self._ends = re.compile(framing.ends.encode("latin-1"), re.DOTALL) if framing.ends else None
+        ends = framing.ends.encode("latin-1") or (b"" if framing.start else re.escape(framing.end))
+        self._ends = re.compile(ends, re.DOTALL) if ends else None
         self._buffer = bytearray()
         self._silence = Timer("silence", framing.silence, "project: the end of a text without a mark")
 
@@ -131,7 +151,7 @@ class Receiver:
             return []
         raw = self._take(len(self._buffer))
         framing = self._framing
-        if not framing.start:
+        if not framing.start and not framing.end:
             return [Block(raw, raw)] if raw.strip() else [Junk(raw)]
         text = raw[len(framing.start) :]
         if framing.check is not unchecked and not framing.trailer and framing.check(text, b""):
@@ -182,13 +202,16 @@ class Receiver:
         return Control(raw) if text in framing.receipts else Block(text, raw)
 
     def _text(self) -> Event | None:
+        if self._framing.end and self._buffer[0] in CONTROLS:
+            return self._outside(1)
         if self._ends is None:
             return self._over()
         found = self._ends.search(self._buffer)
         if found is None or found.end() == 0:
             return self._over()
         raw = self._take(found.end())
-        return Block(raw, raw) if raw.strip() else Junk(raw)
+        text = raw.removesuffix(self._framing.end) if self._framing.end else raw
+        return Block(text, raw) if raw.strip() else Junk(raw)
 
     def _over(self) -> Event | None:
         if len(self._buffer) <= self._limit:

@@ -59,13 +59,17 @@ def frame(number: int, text: bytes, last: bool) -> bytes:
     return b"\x02%b%02X\r\n" % (body, total(body))
 
 
-def frames(text: bytes, size: int = SIZE_SERIAL, one_record_a_frame: bool = False, first: int = 1) -> list[bytes]:
+def frames(
+    text: bytes, size: int = SIZE_SERIAL, one_record_a_frame: bool = False, first: int = 1, bare: bool = False
+) -> list[bytes]:
     """The frames of one message: cut every `size` characters with ETB, the last with ETX (6.3.1).
 
     `one_record_a_frame`: each record (up to its CR) begins a frame of its own that ends with ETX, as Sysmex sends.
-    `first` is the number of the first frame: 1 in a new session, +1 per frame (6.3.2.1).
+    `first` is the number of the first frame: 1 in a new session, +1 per frame (6.3.2.1). `bare`: no CR before ETX, as
+    Snibe sends and reads them.
     """
     records = text.splitlines(keepends=True) if one_record_a_frame else [text]
+    records = [record.removesuffix(b"\r") for record in records] if bare else records
     made: list[bytes] = []
     for record in records or [b""]:
         for at in range(0, max(len(record), 1), size):
@@ -73,11 +77,13 @@ def frames(text: bytes, size: int = SIZE_SERIAL, one_record_a_frame: bool = Fals
     return made
 
 
-def session(messages: Sequence[bytes], size: int = SIZE_SERIAL, one_record_a_frame: bool = False) -> list[bytes]:
+def session(
+    messages: Sequence[bytes], size: int = SIZE_SERIAL, one_record_a_frame: bool = False, bare: bool = False
+) -> list[bytes]:
     """The frames of all messages of one session, numbered through; each message begins a frame (6.3.1.1)."""
     made: list[bytes] = []
     for message in messages:
-        made += frames(message, size, one_record_a_frame, first=1 + len(made))
+        made += frames(message, size, one_record_a_frame, first=1 + len(made), bare=bare)
     return made
 
 

@@ -1,0 +1,103 @@
+"""bioMérieux mini VIDAS, VIDAS and VIDAS PC, immunoassay. Tagged text STX … GS checksum ETX over RS-232.
+
+Manual  bioMérieux, VIDAS PC user's manual, chapter on the bidirectional computer interface (BCI)
+Proof   capture: one result of a mini VIDAS; not yet run beside a lab's own analyzer
+
+A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a mini VIDAS
+begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits behind GS, of
+either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each message.
+Where things sit: mt the kind, rsl a result · ci the sample · rt the assay's code, its name rn · qn the number with its
+unit, `274.0 IU/ml`, decimals by comma or point; ql the interpretation, in the language of the analyzer: both come, and
+qn alone or ql alone · y3 the unit again · qd the dilution, a comment · nc the state of calibration and controls when it
+is not `valid`: a flag, so that a person decides · td and tt date and time, in the order that the analyzer is set to.
+Samples C1, C2, C3 are controls, S1, S2 calibrators. One message may hold several assays of one sample.
+A competitive assay is positive when its number is low: the interpretation is what counts for tests with words.
+Cannot: order (`mpr` of a VIDAS PC); say which century a two-digit year is of, or which of two numbers is the month.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known, measurement
+from drivers.engine.form import Form
+from drivers.engine.text import Sheet, other, texts_of
+from drivers.wire import blocks
+from drivers.wire.blocks import ACK, ENQ, Framing
+
+CONTROL, CALIBRATOR = re.compile(r"C[1-3]"), re.compile(r"S[1-3]")
+NUMBER = re.compile(r"([<>]?\s*\d[\d.,]*)\s*(.*)", re.DOTALL)
+REACTIVE = {
+    **dict.fromkeys(("positive", "positif", "pos", "reactive", "positivo"), "Reactive"),
+    **dict.fromkeys(
+        ("negative", "negatif", "négatif", "neg", "non-reactive", "non reactive", "negativo"), "Non-reactive"
+    ),
+}
+INDEX = "{index}"
+
+TESTS = {
+    **dict.fromkeys(("TSH", "TSH3"), measurement("TSH", "m[IU]/L")),
+    "T3": measurement("T3", "ng/dL", {"nmol/l": "65.1", "nmol/L": "65.1"}),
+    "T4": measurement("T4", "ug/dL", {"nmol/l": "0.0777", "nmol/L": "0.0777"}),
+    "FT3": measurement("FT3", "pg/mL", {"pmol/l": "0.651", "pmol/L": "0.651"}),
+    **dict.fromkeys(("FT4", "FT4N"), measurement("FT4", "ng/dL", {"pmol/l": "0.0777", "pmol/L": "0.0777"})),
+    "FER": measurement("FERR", "ng/mL"),
+    "VITD": measurement("VITD", "ng/mL", {"nmol/l": "0.4006", "nmol/L": "0.4006"}),
+    "HCV": measurement("HCV", INDEX, coded=REACTIVE),
+    **dict.fromkeys(("HBS", "HBSG", "HBL"), measurement("HBSAG", INDEX, coded=REACTIVE)),
+    **dict.fromkeys(("HIV", "HIV5", "HIV6"), measurement("HIV", INDEX, coded=REACTIVE)),
+    **dict.fromkeys(("HBCT", "HBCM", "HCG", "FSH", "LH", "PRL", "ATPO", "PSA", "TPSA", "TXG", "TXM"), known()),
+}
+
+
+def undamaged(text: bytes, _trailer: bytes) -> bool:
+    """The sum in the text is right; line ends of a recorder behind it are nothing."""
+    return blocks.ends_with_sum(text.rstrip(b"\r\n "), b"")
+
+
+def fields(text: str) -> Iterator[tuple[str, str]]:
+    """Tag and text of each field, in order."""
+    for field in text.partition("\x1d")[0].replace("\x1e", "").replace("\r", "").replace("\n", "").split("|"):
+        if field.strip():
+            yield field[:2], field[2:].strip()
+
+
+def read(form: Form, message: Message) -> Decoded:
+    """A message rsl: each rt begins an assay's row; what stands before the first is the sample's."""
+    said = list(fields("".join(texts_of(form, message.body))))
+    about = dict(reversed(said))  # of a tag that comes again the first
+    if about.get("mt") != "rsl":
+        return other(MessageType.OTHER, f"a message {about.get('mt', '')!r} that is no result")
+    starts = [number for number, (tag, _) in enumerate(said) if tag == "rt"]
+    sheet = Sheet(form, about.get("ci"))
+    for begin, end in zip(starts, [*starts[1:], len(said)], strict=True):
+        _assay(sheet, about | dict(said[begin:end]))
+    sample = sheet.sample_id or ""
+    control = CONTROL.fullmatch(sample) or about.get("rt") == "QCV"
+    calibration = MessageType.CALIBRATION if CALIBRATOR.fullmatch(sample) else MessageType.RESULT
+    return sheet.decoded(MessageType.QC if control else calibration)
+
+
+def _assay(sheet: Sheet, said: dict[str, str]) -> None:
+    number, words, state, dilution = (said.get(tag, "") for tag in ("qn", "ql", "nc", "qd"))
+    split = NUMBER.fullmatch(number)
+    value, unit = (split[1], split[2]) if split else (number, "")
+    flags = [words] if words and number else []
+    flags += [state] if state not in ("", "valid") else []
+    sheet.add(
+        said["rt"], value or words, unit or (said.get("y3") if number else None), flags, name=said.get("rn"),
+        raw=number or words, coded=words or None, time=f"{said.get('td', '')} {said.get('tt', '')}".strip() or None,
+        comments=() if dilution in ("", "1", "1:1") else (f"dilution {dilution}",),
+    )  # fmt: skip
+
+
+DRIVER = Driver(
+    name="biomerieux_mini_vidas",
+    title="bioMérieux mini VIDAS",
+    grade=Grade.CAPTURE,
+    speaks="blocks",
+    framing=Framing(check=undamaged, answers={ENQ: ACK}),
+    reads=read,
+    tests=TESTS,
+)

@@ -1,0 +1,151 @@
+"""Siemens (Dade Behring) Dimension AR, RxL, Xpand and EXL, chemistry. Blocks STX … checksum ETX over RS-232.
+
+Manual  Siemens, Dimension clinical chemistry system, host interface
+Proof   capture: a poll, a query, an order taken, two results of an Xpand; not yet run beside a lab's own analyzer
+
+A block is fields, each ended by FS (1C hex), then two hexadecimal digits: the sum of all bytes from after STX to the
+last FS. Both sides acknowledge each block, and the analyzer waits for an answer to each, but to its M:
+P poll → N nothing, or D an order · I a tube was read: its id in field 2 → D its order, or N · M an order was accepted
+(A) or rejected (R) → nothing more · R results, C a calibration → M accepted, once it is stored.
+R, counted from 1: 4 sample · 5 type: 1 serum, 2 plasma, 3 urine, 4 CSF, 5 to 9 a control's level · 8 time ssmmhhddMMyy
+· 11 how many tests, then four fields for each: code, value, unit, error. With an error there may be no value; with a
+value it is a flag too, so that a person decides. Codes are the vendor's names (GLUC, AHDL); TESTS lists those.
+D: carrier, list, A to add, name (25), sample, type, place, priority (1 stat), cups, position (**), dilution, count,
+codes. Cannot: say what an error number means; push an order at a poll (it is told when the tube is read); read
+calibrations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder, known, measurement
+from drivers.engine.form import Form
+from drivers.engine.text import Sheet, asks, other, texts_of
+from drivers.wire import blocks
+from drivers.wire.blocks import Framing
+
+FS = "\x1c"
+ERROR = re.compile(r"0*")  # what is no error
+FLUIDS = (("urine", "3"), ("csf", "4"), ("plasma", "2"), ("whole blood", "W"))  # W: general knowledge, for HbA1c
+UREA = {"mmol/L": "2.801"}  # of urea nitrogen
+ION = {"mmol/L": "1", "mEq/L": "1"}
+
+TESTS = {
+    "GLUC": measurement("GLUR|GLUF|GLUPP|OGTT2H", "mg/dL", {"mmol/L": "18.016"}),
+    "GLU": measurement("GLUR|GLUF|GLUPP|OGTT2H", "mg/dL", {"mmol/L": "18.016"}),
+    "BUN": measurement("BUN", "mg/dL", UREA),
+    **dict.fromkeys(("CREA", "CRE2", "ECRE"), measurement("CREAT", "mg/dL", {"umol/L": "0.011312"})),
+    "URCA": measurement("URIC", "mg/dL", {"umol/L": "0.016811"}),
+    "TBIL": measurement("TBIL", "mg/dL", {"umol/L": "0.058467"}),
+    "TBI": measurement("TBIL", "mg/dL", {"umol/L": "0.058467"}),
+    **dict.fromkeys(("DBIL", "DBI"), measurement("DBIL", "mg/dL", {"umol/L": "0.058467"})),
+    "AST": measurement("AST", "U/L"),
+    **dict.fromkeys(("ALT", "ALTI"), measurement("ALT", "U/L")),
+    **dict.fromkeys(("ALP", "ALPI"), measurement("ALP", "U/L")),
+    "GGT": measurement("GGT", "U/L"),
+    "TP": measurement("TP", "g/dL"),
+    "ALB": measurement("ALB", "g/dL"),
+    "CHOL": measurement("CHOL", "mg/dL", {"mmol/L": "38.67"}),
+    **dict.fromkeys(("TGL", "TRIG"), measurement("TG", "mg/dL", {"mmol/L": "88.57"})),
+    **dict.fromkeys(("AHDL", "HDLC"), measurement("HDL", "mg/dL", {"mmol/L": "38.67"})),
+    "ALDL": measurement("LDL", "mg/dL", {"mmol/L": "38.67"}),
+    "NA": measurement("NA", "mmol/L", ION),
+    "K": measurement("K", "mmol/L", ION),
+    "CL": measurement("CL", "mmol/L", ION),
+    "CA": measurement("CA", "mg/dL", {"mmol/L": "4.008"}),
+    "PHOS": measurement("PHOS", "mg/dL", {"mmol/L": "3.097"}),
+    "MG": measurement("MG", "mg/dL", {"mmol/L": "2.431", "mEq/L": "1.2155"}),
+    "AMY": measurement("AMY", "U/L"),
+    **dict.fromkeys(("LIP", "LIPL"), measurement("LIP", "U/L")),
+    **dict.fromkeys(("LDH", "LDI"), measurement("LDH", "U/L")),
+    **dict.fromkeys(("CK", "CKI"), measurement("CK", "U/L")),
+    **dict.fromkeys(("IRON", "IRN"), measurement("IRON", "ug/dL", {"umol/L": "5.585"})),
+    **dict.fromkeys(("HA1C", "A1C"), known()),
+}
+
+
+def block(*fields: str) -> bytes:
+    """The text of a block that we send: the fields, each ended by FS, and their sum."""
+    text = "".join(field + FS for field in fields).encode("ascii", "replace")
+    return text + blocks.sum_hex(text)
+
+
+def receipt(text: bytes) -> bytes:
+    """M accepted, for results and calibrations; any other block is answered otherwise."""
+    return block("M", "A", "") if text[:2] in (b"R\x1c", b"C\x1c") else b""
+
+
+def moment(sent: str) -> str | None:
+    """ssmmhhddMMyy as a time people can read; None when it is none."""
+    parts = re.fullmatch(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)", sent.strip())
+    if parts is None or not sent.strip("0 "):
+        return None
+    second, minute, hour, day, month, year = parts.groups()
+    return f"20{year}-{month}-{day} {hour}:{minute}:{second}"
+
+
+def read(form: Form, message: Message) -> Decoded:
+    """One block, by its letter."""
+    sent = "".join(texts_of(form, message.body)).split(FS)
+    kind, said = sent[0], [*sent[1:-1], *[""] * 11]
+    if kind == "R":
+        return _results(form, sent[:-1])
+    if kind == "I":
+        return asks([said[0]], [said[0]])
+    if kind == "M":
+        refused = said[0].strip() == "R"
+        return other(
+            MessageType.ACK, *([f"the analyzer rejected an order: reason {said[1] or '?'}"] if refused else [])
+        )
+    if kind in ("P", "C"):
+        return (
+            other(MessageType.POLL, sender=said[0].strip() or None) if kind == "P" else other(MessageType.CALIBRATION)
+        )
+    return other(MessageType.OTHER, f"a block {kind[:5]!r} that is not known here")
+
+
+def _results(form: Form, sent: list[str]) -> Decoded:
+    head, groups = [*sent[:11], *[""] * 11][:11], sent[11:]
+    sheet = Sheet(form, head[3], moment(head[7]))
+    for at in range(0, len(groups), 4):
+        code, value, unit, error = [*groups[at : at + 4], *[""] * 4][:4]
+        wrong = None if ERROR.fullmatch(error.strip()) else error.strip()
+        sheet.add(
+            code,
+            value,
+            unit,
+            (wrong,) if wrong and value.strip() else (),
+            comments=(f"error {wrong}",) if wrong else (),
+        )
+    odd = (
+        [] if len(groups) == 4 * int("0" + re.sub(r"\D", "", head[10])) else ["the number of tests is not the one said"]
+    )
+    control = head[4].strip() in ("5", "6", "7", "8", "9")
+    return sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+
+
+def answer(_query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
+    """D with the order of the tube, N when there is none."""
+    if not orders:
+        return [block("N")]
+    work = orders[0]
+    printable = work.name if work.name.isascii() and work.name.isprintable() else work.patient_id
+    fluid = next((letter for word, letter in FLUIDS if word in work.specimen.casefold()), "1")
+    priority = "1" if work.stat else "0"
+    head = ["D", "0", "0", "A", f"{printable[:25]:<25}", work.sample_id, fluid, "", priority, "1", "**", "1"]
+    return [block(*head, str(len(work.codes)), *work.codes)]
+
+
+DRIVER = Driver(
+    name="siemens_dimension",
+    title="Siemens Dimension",
+    grade=Grade.CAPTURE,
+    speaks="blocks",
+    framing=Framing(check=blocks.ends_with_sum, receipt=receipt),
+    reads=read,
+    pseudo=r"0+",
+    tests=TESTS,
+    answers=answer,
+)

@@ -1,0 +1,49 @@
+"""Reads what a site has set on an analyzer itself: how it marks messages, how wide its columns are, its units.
+
+Turns the keys framing, layout and units of an [[analyzer]] table into typed values. Law: only what the driver knows of
+may be set; every mistake is a Problem with its remedy. Source: the comments of config/analyzers.toml.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from drivers.driver import Driver, driver_names, load_driver
+from middleware.config_table import Table
+from middleware.problems import nearest
+
+WIDEST = 200  # characters; no column of any analyzer here is wider
+
+
+class SiteSettings(NamedTuple):
+    """The three keys, as AnalyzerSettings has them."""
+
+    framing: str
+    layout: dict[str, int]
+    units: dict[str, str]
+
+
+def read_site(table: Table, driver_name: str) -> SiteSettings:
+    """The three keys of one analyzer's table; nothing when its driver is unknown (that is a Problem already)."""
+    driver = load_driver(driver_name) if driver_name in driver_names() else None
+    return SiteSettings(_framing(table, driver), _layout(table, driver), table.mapping("units"))
+
+
+def _framing(table: Table, driver: Driver | None) -> str:
+    name = table.text("framing", "")
+    if name and driver and not driver.framings:
+        table.problem("framing", f"{driver.title} has one framing", "leave this line out")
+    elif name and driver and name not in driver.framings:
+        table.problem("framing", f'"{name}" is unknown', nearest(name, driver.framings))
+    return name
+
+
+def _layout(table: Table, driver: Driver | None) -> dict[str, int]:
+    widths = table.raw("layout")
+    for name, width in widths.items():
+        if driver and name not in driver.columns:
+            advice = nearest(name, driver.columns) if driver.columns else "leave it out: this driver has no columns"
+            table.problem(f"layout.{name}", f'"{name}" is no column that can be set', advice)
+        elif isinstance(width, bool) or not isinstance(width, int) or not 0 <= width <= WIDEST:
+            table.problem(f"layout.{name}", f"{width!r} is no width", f"a number from 0 to {WIDEST}")
+    return {name: width for name, width in widths.items() if isinstance(width, int)}
