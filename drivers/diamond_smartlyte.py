@@ -57,7 +57,7 @@ DRIVER = Driver(
     title="Diamond SmartLyte",
     grade=Grade.CAPTURE,
     speaks="blocks",
-    framing=Framing(start=b"", ack=b"", nak=b""),
+    framing=Framing(start=b"", end=b"", ack=b"", nak=b""),
     reads=read,
     pseudo=r"0+",
     tests=ions("Na", "K", "Cl", "Ca"),

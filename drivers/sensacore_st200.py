@@ -70,7 +70,7 @@ DRIVER = Driver(
     title="SensaCore ST-200",
     grade=Grade.CAPTURE,
     speaks="blocks",
-    framing=Framing(start=b"", ends=rf"{END}|\n(?=Sample test:)", ack=b"", nak=b"", silence=5.0),
+    framing=Framing(start=b"", end=b"", ends=rf"{END}|\n(?=Sample test:)", ack=b"", nak=b"", silence=5.0),
     reads=read,
     pseudo=r"0+",
     tests=TESTS,

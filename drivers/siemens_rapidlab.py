@@ -86,7 +86,7 @@ DRIVER = Driver(
     title="Siemens RAPIDLab 348",
     grade=Grade.CAPTURE,
     speaks="blocks",
-    framing=Framing(start=b"", ends=END, ack=b"", nak=b"", silence=5.0),
+    framing=Framing(start=b"", end=b"", ends=END, ack=b"", nak=b"", silence=5.0),
     reads=read,
     pseudo=r"0+",
     tests=TESTS,
