@@ -79,12 +79,18 @@ FAMILIES = {
     "yumizen": "horiba_yumizen",
 }
 
-# The expected files' words for what only a host says, and for a call to fetch: no message of results to us.
-TYPES = {"order": "other", "query_ack": "other", "order_ack": "ack", "result_available": "other"}
+# The expected files' words for what only a host says, and for "come and fetch": ours for the same.
+TYPES = {"order": "other", "query_ack": "other", "order_ack": "ack", "result_available": "poll"}
 
 # Where an expected file contradicts the bytes the bytes win: file name's start → the key of its rows not compared, why.
 BYTES_WIN = {
-    "sysmex_ca660_error_stars": ("timestamp", "null there; D1 columns 9 to 18 hold 120723 1545"),
+    "abl80": ("timestamp", "null but in the first row, whose R-13 is the time of all"),
+    "fujifilm_drichem": ("timestamp", "null; fields 3 and 4 hold it, the file's own date_raw says so"),
+    "rapidlab348": ("timestamp", "null; the report's line above the values holds it"),
+    "sensacore": ("timestamp", "null; the report's line above the values holds it"),
+    "smartlyte": ("timestamp", "null; dt holds it, the file's own time_raw says so"),
+    "spotchem": ("timestamp", "null; columns 0 to 13 hold it, the file's own time_raw says so"),
+    "sysmex_ca660_error_stars": ("timestamp", "null; columns 9 to 18 of D1 hold 120723 1545"),
 }
 
 # A row's key in an expected file → the same in ours. A key given there is compared; a name only when there is one.
@@ -149,18 +155,32 @@ def short(sender: str | None) -> str | None:
     return sender and sender.strip().partition("^")[0]
 
 
+def too_long(row: dict[str, Any]) -> bool:
+    """A value in brackets describes data too long to repeat."""
+    return re.fullmatch(r"\(.*\)", str(row["value"])) is not None
+
+
 def given(row: dict[str, Any]) -> list[str]:
-    """What an expected row says: a name that is null and a value in brackets (data too long to repeat) say nothing."""
-    told = [key for key in row if key in OURS and not (key == "name" and row["name"] is None)]
-    too_long = re.fullmatch(r"\(.*\)", str(row["value"]))
-    return [key for key in told if not (too_long and key in ("value", "value_raw", "value_field_raw", "raw"))]
+    """What an expected row says: no name and a value too long to repeat say nothing."""
+    told = [key for key in row if key in OURS and (key != "name" or row["name"])]
+    return [key for key in told if not (too_long(row) and key in ("value", "value_raw", "value_field_raw", "raw"))]
+
+
+def counted(rows: list[dict[str, Any]], want: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Our rows that an expected file speaks of: every one but those that are nothing a patient is told (details,
+    images), which count where the file has that very row next."""
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        there = want[len(found)] if len(found) < len(want) else None
+        next_ = there and row["code"] == (there["code"] or None) and (too_long(there) or row["value"] == there["value"])
+        if next_ or row["kind"] not in ("detail", "image"):
+            found.append(row)
+    return found
 
 
 def said(message: dict[str, Any], want: dict[str, Any]) -> dict[str, Any]:
-    """Our decoded message, cut down to what the expected file speaks of: rows that are nothing a patient is told
-    (details, images) count only when the file lists their code; every other row counts."""
-    listed = {row["code"] for row in want["results"]}
-    rows = [row for row in message["observations"] if row["code"] in listed or row["kind"] not in ("detail", "image")]
+    """Our decoded message, cut down to what the expected file speaks of."""
+    rows = counted(message["observations"], want["results"])
     return {
         "type": message["type"],
         "sender": short(message["sender"]) if "sender" in want else None,
@@ -182,6 +202,7 @@ def wanted(want: dict[str, Any]) -> dict[str, Any]:
         "rows": [
             {"sample": row.get("sample_id", want.get("sample_id"))}
             | {key: bool(row[key]) if key == "non_result" else row[key] for key in given(row)}
+            | {"code": row["code"] or None}
             for row in want["results"]
         ],
     }
