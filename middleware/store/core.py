@@ -14,7 +14,7 @@ from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Dialect, Table, any_, cast, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Table, Text, any_, cast, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -143,7 +143,8 @@ _ANY = 1 << 60  # characters: a column without a limit
 def _texts(row: type[SQLModel]) -> tuple[tuple[str, int], ...]:
     """The text columns and what they hold."""
     lengths = _lengths(row)
-    return tuple((c.name, lengths.get(c.name, _ANY)) for c in table(row).columns if c.type.python_type is str)
+    columns = (c for c in table(row).columns if c.name in lengths or isinstance(c.type, Text))
+    return tuple((c.name, lengths.get(c.name, _ANY)) for c in columns)
 
 
 def _fit(text_: str, length: int) -> str:
@@ -224,7 +225,7 @@ class _Adding:
 @lru_cache(maxsize=100)
 def _adding(row: type[SQLModel], dialect: Dialect, given: tuple[str, ...]) -> _Adding:
     columns = table(row).columns
-    compiled = table(row).insert().compile(dialect=dialect, column_keys=given)
+    compiled = table(row).insert().inline().compile(dialect=dialect, column_keys=given)
     names = tuple(compiled.positiontup or compiled.params)
     binders = [columns[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     return _Adding(
