@@ -13,7 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from middleware.problems import Problem, nearest
 
-HOST_SCHEMES = frozenset({"tcp", "tcp-listen", "rfc2217", "socket", "http", "https"})
+LISTEN_SCHEMES = frozenset({"tcp-listen", "http-listen"})
+HOST_SCHEMES = LISTEN_SCHEMES | {"tcp", "rfc2217", "socket", "http", "https"}
 
 
 class Table:
@@ -145,9 +146,18 @@ def _bad_address(parts: SplitResult) -> str:
         return "the port is not a number from 1 to 65535"
     if not parts.hostname:
         return "no host"
-    if port is None and not parts.scheme.startswith("http"):
+    if port is None and parts.scheme not in ("http", "https"):
         return "no port"
     return "the port is not a number from 1 to 65535" if port == 0 else ""
+
+
+def listens_on(url: str) -> int:
+    """The port of this computer that a line takes; 0 when it takes none, or names none that can be read."""
+    parts = urlsplit(url)
+    try:
+        return (parts.port or 0) if parts.scheme in LISTEN_SCHEMES else 0
+    except ValueError:
+        return 0
 
 
 def example(scheme: str) -> str:

@@ -48,7 +48,8 @@ class AnalyzerSettings:
     """One connected unit of config/analyzers.toml. `line` is a URL:
 
     tcp-listen://HOST:PORT (analyzer connects to us) · tcp://HOST:PORT (we dial) · serial:PATH?baud=9600 ·
-    rfc2217://HOST:PORT · socket://HOST:PORT (the last two through pyserial) · folder:PATH?pattern=*.txt (files).
+    rfc2217://HOST:PORT · socket://HOST:PORT (the last two through pyserial) · folder:PATH?pattern=*.txt (files) ·
+    http-listen://HOST:PORT/path (the analyzer posts).
     """
 
     name: str

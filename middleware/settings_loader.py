@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from drivers import driver as forms
 from middleware.alarm_settings import SILENCE_WORDS, AlarmSettings, read_alarms
 from middleware.catalogue import CODED, FACILITIES, TESTS, Catalogue, read_catalogue
-from middleware.config_table import Table, bad_url
+from middleware.config_table import Table, bad_url, listens_on
 from middleware.folder_place import bad_folder, taken_twice
+from middleware.http_place import bad_place
 from middleware.problems import Problem, nearest
 from middleware.secrets_file import read_or_make
 from middleware.settings import (
@@ -37,7 +38,7 @@ from middleware.site_settings import read_site
 LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
 TABLES = ("lab", "store", "web", "hub", "reports", "sms", "alarms")
-LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket", "folder")
+LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket", "folder", "http-listen")
 DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql")
 ALWAYS_ON = ("identity", "absurd", "critical", "never_list", "unproven_driver")
 RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "correction", "second_result")
@@ -275,7 +276,7 @@ def _analyzers(reading: Reading, alarms: AlarmSettings) -> tuple[AnalyzerSetting
 
 def _analyzer(reading: Reading, table: Table, alarms: AlarmSettings) -> AnalyzerSettings:
     line = table.text("line", None).replace("{var}", str(reading.var))
-    if line and (wrong := bad_url(line, LINE_SCHEMES) or bad_folder(line)):
+    if line and (wrong := bad_url(line, LINE_SCHEMES) or bad_folder(line) or bad_place(line)):
         table.problem("line", f'"{line}": {wrong}', "tcp-listen://0.0.0.0:9101, or serial:/dev/ttyUSB0?baud=9600")
     name = table.text("name", None, r"[a-z0-9_-]{1,40}", "small letters, digits, - and _")
     driver = table.one_of("driver", forms.driver_names(), None)
@@ -330,9 +331,8 @@ def _check_ports(
         )
     taken.setdefault(reports.port, "[reports] of lab.toml")
     for analyzer in analyzers:
-        text = analyzer.line.rpartition(":")[2]
-        if analyzer.enabled and analyzer.line.startswith("tcp-listen:") and text.isdigit():
-            port = int(text)
+        port = listens_on(analyzer.line)
+        if analyzer.enabled and port:
             if port in taken:
                 reason = f"port {port} is taken by {taken[port]}"
                 reading.problems.append(

@@ -22,6 +22,8 @@ from middleware.connection_hl7 import Hl7Connection
 from middleware.folder_place import SCHEME
 from middleware.folder_wire import Folder
 from middleware.garbage import Garbage
+from middleware.http_place import SCHEME as HTTP
+from middleware.http_wire import HttpConnection
 from middleware.journal import Journal
 from middleware.settings import AnalyzerSettings, Settings
 
@@ -127,14 +129,34 @@ class _Line:
             hooks = Hooks(self._message, self._handshake, self._refused)
             folder = Folder(url, self._journal, self.name, driver, hooks, self._now, self._zone)
             await folder.run(self._count, self._tell)
+        elif url.startswith(HTTP):
+            await self._posts(driver)
         else:
             await transports.line(url).run(partial(self._serve, driver=driver), self._tell)
+
+    async def _posts(self, driver: Driver) -> None:
+        """An analyzer that posts is away between its posts: its line is up while we listen."""
+        up = 0
+
+        def tell(what: str, text: str) -> None:
+            nonlocal up
+            if what == "listening":
+                up = 1
+                self._count(up)
+            self._tell(what, text)
+
+        try:
+            await transports.line(self._analyzer.line).run(partial(self._serve, driver=driver), tell)
+        finally:
+            self._count(-up)
 
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
         hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver), _edge, self._noise)
         try:
-            if driver.framing is not None:
+            if self._analyzer.line.startswith(HTTP):
+                await HttpConnection(wire, self._journal, self.name, hooks, driver, self._analyzer.line).run()
+            elif driver.framing is not None:
                 await BlockConnection(wire, self._journal, self.name, hooks, driver.framing).run()
             elif driver.speaks == "HL7":
                 await Hl7Connection(wire, self._journal, self.name, hooks, self._zone).run()

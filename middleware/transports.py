@@ -266,7 +266,7 @@ class Backoff:
 def line(url: str) -> Line:
     """The line a URL of config/analyzers.toml names. ValueError when it names none."""
     parts = urlsplit(url)
-    if parts.scheme == "tcp-listen":
+    if parts.scheme in ("tcp-listen", "http-listen"):
         return TcpListen(parts.hostname or "", parts.port or 0)
     if parts.scheme == "tcp" and parts.hostname and parts.port:
         return Dial(_tcp(parts.hostname, parts.port), parts.netloc)
