@@ -9,8 +9,8 @@ calibrated per cent), TIME (minutes) · value R-4 · unit R-5 (`%`; the Bio-Rad 
 status R-9 · time R-13 · TOTAL is the last row. Controls and calibrators are sent too: O-12 or H-12 Q.
 The HbA1c to report is the CALIB row of A1c where there is one, else its AREA; other peaks are shown, none reported.
 Cannot: take the barcode out of the long id (`barcode-position-injection-date-…`): it is given whole and matches no
-tube, so the sample id has to be sent in O-3. Convert IFCC mmol/mol (not a factor): held. Answer host queries: results only,
-as its order codes (4 for HbA1c) are no result codes.
+tube, so the sample id has to be sent in O-3. Convert IFCC mmol/mol (not a factor): held. Answer host queries: results
+only, as its order codes (4 for HbA1c) are no result codes.
 """
 
 from collections.abc import Sequence
