@@ -59,10 +59,10 @@ def read(form: Form, message: Message) -> Decoded:
         if first:
             sheet.sample_id, sent_at = first[1].strip() or None, sent_at or f"{first[3]} {first[4]}"
             said = (f"error {first[2].strip()}",) if first[2].strip("0 ") else ()
-        elif not sent_at:
-            return other(MessageType.OTHER, "a text without the line that names the sample")
         elif not row(sheet, line, said):
             odd.append(f"a line that is no pad: {line.strip()[:30]!r}")
+    if not sent_at and not any(seen.code in TESTS for seen in sheet.rows):
+        return other(MessageType.OTHER, "a text that names no sample and no pad")
     ids = {seen.sample_id or "" for seen in sheet.rows}
     control = bool(ids) and all(re.match(form.control_id, identity) for identity in ids)
     type_ = MessageType.INCOMPLETE if message.incomplete else MessageType.QC if control else MessageType.RESULT

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Driver, Grade, Kind, Observation, detail, known, measurement, suspect
+from drivers.driver import Decoded, Driver, Grade, Kind, Message, Observation, detail, known, measurement, suspect
 from drivers.engine.form import RowText
 from drivers.engine.urine import CLARITY, COLOURS, GRADE, pad, pads
 
+ERROR = "C-Error Code"
 STRIP = pads(
     UURO="C-URO", UBLD="C-BLD", UBIL="C-BIL", UKET="C-KET", UGLU="C-GLU", UPRO="C-PRO", UPH="C-PH", UNIT="C-NIT",
     ULE="C-LEU", USG="C-S.G.(Ref)",
@@ -35,7 +37,7 @@ TESTS = {
     "C-S.G.": STRIP["C-S.G.(Ref)"],
     "C-COLOR": pad("UCOL", COLOURS),
     "C-CLOUD": pad("UAPP", CLARITY | {"-": "Clear"}),
-    "C-Error Code": suspect(*STRIP, raised_from="1"),
+    ERROR: suspect(*STRIP, raised_from="1"),
     "C-ColorRANK": detail(),
     "RBC": FIELD,
     "WBC": measurement("UWBC", "/[HPF]", {"/HPF": "1", "/hpf": "1"}),
@@ -54,13 +56,21 @@ TESTS = {
 
 
 def told(row: Observation, text: RowText) -> Observation:
-    """A picture by its mark, the colour's word without its number, one doubt of the two that are sent."""
+    """A picture by its mark, the colour's word without its number."""
     if text.get("R.3.7") == "IF" or (row.value or "").lower().endswith(".png"):
         return row._replace(kind=Kind.IMAGE)
-    if row.code == "C-Error Code" and row.aspect == "RAW":
-        return row._replace(kind=Kind.DETAIL)
     colour = re.fullmatch(r"(.*\S)\s+\d\d", row.value or "") if row.code == "C-COLOR" else None
     return row._replace(coded=colour[1]) if colour else row
+
+
+def doubted_once(decoded: Decoded, _message: Message) -> Decoded:
+    """Of the two that are sent of a strip's error, the last is the doubt: a reason is given once."""
+    last = {row.sample_id: row.ordinal for row in decoded.observations if row.code == ERROR}
+    rows = tuple(
+        row._replace(kind=Kind.DETAIL) if row.code == ERROR and last[row.sample_id] != row.ordinal else row
+        for row in decoded.observations
+    )
+    return replace(decoded, observations=rows)
 
 
 def _rank(row: Observation) -> tuple[bool, bool, bool]:
@@ -101,5 +111,6 @@ DRIVER = Driver(
     one_record_a_frame=True,
     tests=TESTS,
     retells=told,
+    settles=doubted_once,
     reports=one_of_the_two,
 )

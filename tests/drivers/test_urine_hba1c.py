@@ -187,9 +187,10 @@ def test_of_raw_and_mainformat_the_grade_is_reported_else_mainformat(
 
 @pytest.mark.parametrize(("number", "doubts"), [("9901", 1), ("0000", 0)])
 def test_an_error_of_the_strip_doubts_it_once(number: str, doubts: int) -> None:
-    said = uwam(("C-Error Code", f"{number}^RAW", ""), ("C-Error Code", f"{number}^MAINFORMAT", ""))
+    raw, main = ("C-Error Code", f"{number}^RAW", ""), ("C-Error Code", f"{number}^MAINFORMAT", "")
     driver = load_driver("sysmex_uwam")
-    assert sum(driver.raised(row) for row in said.observations) == doubts
+    for sent in ((raw, main), (raw,)):
+        assert sum(driver.raised(row) for row in uwam(*sent).observations) == doubts
     assert {"C-GLU", "C-NIT"} <= set(driver.tests["C-Error Code"].doubts)
 
 
@@ -248,6 +249,12 @@ def test_a_pads_grade_and_concentration_are_told_apart(line: str, want: tuple[st
 def test_the_colon_after_id_may_be_wide(colon: bytes) -> None:
     said = decode("urit_50", b"\x02\r\n\xabID" + colon + b"0042\r\n\xabSG\xab1.015\r\n\x03")
     assert [(row.sample_id, row.value) for row in said.observations] == [("0042", "1.015")]
+
+
+def test_pads_before_the_line_that_names_a_sample_are_nobodys_and_the_next_report_is_read() -> None:
+    pad, first = "0 normal      88.5             ,URO\r\n", "42,,,N1,0000,S,2026/11/22,13:05:01,\r\n"
+    said = decode("sysmex_uc1000", pad + first + pad)
+    assert [(row.sample_id, row.value) for row in said.observations] == [(None, "normal"), ("42", "normal")]
 
 
 def test_a_control_of_a_strip_reader_is_told_by_its_id_and_a_text_without_pads_is_other() -> None:
