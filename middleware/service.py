@@ -14,6 +14,7 @@ import threading
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from middleware import sound, store
 from middleware.alarms import Alarms
 from middleware.health import Health
+from middleware.host_orders import answerer
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
 from middleware.retention import Retention
@@ -144,7 +146,7 @@ def serve(settings: Settings) -> int:
         journal.recover()
         worker.start()
         lamps.start()
-        _run(_lines(settings, journal, worker, lamps))
+        _run(_lines(lab, journal, worker, lamps))
     finally:
         worker.stop()
         lamps.stop()
@@ -165,10 +167,11 @@ def _run(lines: Coroutine[Any, Any, None]) -> None:
         uvloop.run(lines)
 
 
-async def _lines(settings: Settings, journal: Journal, worker: Worker, lamps: Lamps) -> None:
+async def _lines(lab: Lab, journal: Journal, worker: Worker, lamps: Lamps) -> None:
+    settings = lab.settings
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log.info("middleware is up: %d lines", sum(a.enabled for a in settings.analyzers))
-    await run_lines(settings, journal, worker.wake, lamps.set, stop)
+    await run_lines(settings, journal, worker.wake, lamps.set, stop, answers=partial(answerer, lab))

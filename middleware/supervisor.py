@@ -17,7 +17,7 @@ from functools import partial
 from drivers.driver import DecodeError, Driver, Message, MessageType, WireError, load_driver
 from middleware import transports
 from middleware.block_connection import BlockConnection
-from middleware.connection import AstmConnection, Dialect, Hooks
+from middleware.connection import Answer, AstmConnection, Dialect, Hooks
 from middleware.connection_hl7 import Hl7Connection
 from middleware.folder_place import SCHEME
 from middleware.folder_wire import Folder
@@ -51,6 +51,7 @@ class LineState:
 
 OnMessage = Callable[[Message], None]
 OnState = Callable[[LineState], None]
+Answers = Callable[[AnalyzerSettings, Driver], Answer]
 
 
 def _utc_now() -> datetime:
@@ -64,14 +65,16 @@ async def run_lines(
     on_state: OnState,
     stop: asyncio.Event,
     now: Callable[[], datetime] = _utc_now,
+    answers: Answers | None = None,
 ) -> None:
     """Run the line of every enabled analyzer until `stop` is set; then hang up and return.
 
     `on_message` and `on_state` are called on the event loop and must be quick; a message is committed by then.
+    `answers` makes, for each line, the function that answers its analyzer's questions; without it nothing is known.
     """
     zone = settings.lab.timezone
     enabled = [analyzer for analyzer in settings.analyzers if analyzer.enabled]
-    lines = [_Line(analyzer, zone, journal, on_message, on_state, now) for analyzer in enabled]
+    lines = [_Line(analyzer, zone, journal, on_message, on_state, now, answers or nothing_known) for analyzer in enabled]
     tasks = [asyncio.create_task(line.run(), name=line.name) for line in lines]
     tasks += [asyncio.create_task(line.tick()) for line in lines]
     try:
@@ -93,8 +96,9 @@ class _Line:
         on_message: OnMessage,
         on_state: OnState,
         now: Callable[[], datetime],
+        answers: Answers,
     ) -> None:
-        self.name = analyzer.name
+        self.name, self._answers = analyzer.name, answers
         self._analyzer, self._zone, self._journal, self._now = analyzer, zone, journal, now
         self._on_message, self._on_state = on_message, on_state
         self._state = LineState(analyzer.name, since=now())
@@ -152,7 +156,7 @@ class _Line:
 
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
-        hooks = Hooks(self._message, self._handshake, self._refused, _answerer(driver), _edge, self._noise)
+        hooks = Hooks(self._message, self._handshake, self._refused, self._answers(self._analyzer, driver), _edge, self._noise)
         try:
             if self._analyzer.line.startswith(HTTP):
                 await HttpConnection(wire, self._journal, self.name, hooks, driver, self._analyzer.line).run()
@@ -247,8 +251,8 @@ def _driver(analyzer: AnalyzerSettings) -> Driver:
     return load_driver(analyzer.driver).at_site(analyzer.charset, analyzer.framing, analyzer.layout, analyzer.units)
 
 
-def _answerer(driver: Driver) -> Callable[[Message], list[bytes] | None]:
-    """What this driver sends back to a query while no orders are known to it."""
+def nothing_known(_analyzer: AnalyzerSettings, driver: Driver) -> Answer:
+    """What this driver sends back to a query where no laboratory stands behind the lines."""
 
     def answer(message: Message) -> list[bytes] | None:
         try:

@@ -91,6 +91,7 @@ BYTES_WIN = {
     "smartlyte": ("timestamp", "null; dt holds it, the file's own time_raw says so"),
     "spotchem": ("timestamp", "null; columns 0 to 13 hold it, the file's own time_raw says so"),
     "sysmex_ca660_error_stars": ("timestamp", "null; columns 9 to 18 of D1 hold 120723 1545"),
+    "sysmex_uc1000_text": ("unit", "mg/dL by convention there; the text has no unit"),
 }
 
 # A row's key in an expected file → the same in ours. A key given there is compared; a name only when there is one.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from starlette.testclient import TestClient
 from drivers.driver import Message
 from drivers.wire import lis1a
 from middleware import store
+from middleware.host_orders import answerer
 from middleware.journal import Journal, JournalReader
 from middleware.lab import Lab
 from middleware.pipeline import process
@@ -283,7 +285,10 @@ class Lines:
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await run_lines(self.lab.settings, self.journal, self.worker.wake, self._state, self._stop, self.lab.now)
+        await run_lines(
+            self.lab.settings, self.journal, self.worker.wake, self._state, self._stop, self.lab.now,
+            partial(answerer, self.lab),
+        )  # fmt: skip
 
     def _state(self, state: LineState) -> None:
         self.lamps.set(state)

@@ -1,0 +1,61 @@
+"""Trinity Biotech Premier Hb9210, HbA1c by boronate affinity HPLC. LIS2-A2 over TCP or RS-232, one record in a frame.
+
+Manual  Trinity Biotech, Premier Hb9210 host interface (ASTM; not public); an interface that worked with one
+Proof   capture: a patient's result; not yet run beside a lab's own analyzer
+
+Where things sit: sample O-4 (O-3 is empty) · code R-3 component 4 (GHb, HbA1c, AG, mMA1c) · value R-4, `---` where that
+unit is switched off · unit R-5 · status R-9 · time R-13. H is shifted: the receiver in H-11, the mode in H-14, the
+version in H-15, the time in H-16.
+Two rows are no measurements: Code, the numbers of the analyzer's own messages about this run, which are set beside the
+HbA1c as a comment; Data Points, the chromatogram. The time of these rows is not the run's.
+Only HbA1c in per cent (NGSP) is reported; mMA1c (IFCC, mmol/mol), GHb and AG (average glucose) are shown.
+Cannot: say what a message number means (the manual does, none is public), tell controls but by O-12 Q or H-14 Q.
+"""
+
+from dataclasses import replace
+
+from drivers.driver import Decoded, Driver, Grade, Message, image, known, measurement, suspect
+
+TESTS = {
+    "HbA1c": measurement("HBA1C", "%"),
+    **dict.fromkeys(("GHb", "AG", "mMA1c"), known()),
+    "Code": suspect("HbA1c"),
+    "Data Points": image(),
+}
+
+
+def told(decoded: Decoded, message: Message) -> Decoded:
+    """The analyzer's messages beside the HbA1c they are about; the time of sending from where this H has it."""
+    codes = {row.sample_id: row.value for row in decoded.observations if row.code == "Code" and row.value}
+    rows = tuple(
+        row._replace(comments=(*row.comments, f"Code {codes[row.sample_id]}"))
+        if row.code == "HbA1c" and row.sample_id in codes
+        else row
+        for row in decoded.observations
+    )
+    header = message.body.partition(b"\r")[0].decode("latin-1")
+    fields = header.split(header[1:2])
+    sent_at = fields[15].strip() if len(fields) > 15 else None
+    return replace(decoded, sent_at=sent_at or None, observations=rows)
+
+
+DRIVER = Driver(
+    name="trinity_hb9210",
+    title="Trinity Premier Hb9210",
+    grade=Grade.CAPTURE,
+    speaks="LIS2-A2",
+    sender=r"PREMIER",
+    sample_id="O.4",
+    code="R.3.4",
+    value="R.4",
+    unit="R.5",
+    flag="R.7",
+    range="R.6",
+    status="R.9",
+    observed_at="R.13",
+    control=(("O.12", "Q"), ("H.14", "Q")),
+    pseudo=r"0+",
+    one_record_a_frame=True,
+    tests=TESTS,
+    settles=told,
+)
