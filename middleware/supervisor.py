@@ -70,11 +70,12 @@ async def run_lines(
     """Run the line of every enabled analyzer until `stop` is set; then hang up and return.
 
     `on_message` and `on_state` are called on the event loop and must be quick; a message is committed by then.
-    `answers` makes, for each line, the function that answers its analyzer's questions; without it nothing is known.
+    `answers` makes the function that answers the questions of a line's analyzer; without it nothing is known.
     """
     zone = settings.lab.timezone
     enabled = [analyzer for analyzer in settings.analyzers if analyzer.enabled]
-    lines = [_Line(analyzer, zone, journal, on_message, on_state, now, answers or nothing_known) for analyzer in enabled]
+    told = answers or nothing_known
+    lines = [_Line(analyzer, zone, journal, on_message, on_state, now, told) for analyzer in enabled]
     tasks = [asyncio.create_task(line.run(), name=line.name) for line in lines]
     tasks += [asyncio.create_task(line.tick()) for line in lines]
     try:
@@ -156,7 +157,8 @@ class _Line:
 
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
-        hooks = Hooks(self._message, self._handshake, self._refused, self._answers(self._analyzer, driver), _edge, self._noise)
+        answer = self._answers(self._analyzer, driver)
+        hooks = Hooks(self._message, self._handshake, self._refused, answer, _edge, self._noise)
         try:
             if self._analyzer.line.startswith(HTTP):
                 await HttpConnection(wire, self._journal, self.name, hooks, driver, self._analyzer.line).run()
