@@ -154,6 +154,14 @@ class Journal:
         """The pipeline has these messages in the lab database."""
         self._wait(ThreadEntry(None, done=message_ids))
 
+    def mark_undone(self, *message_ids: str) -> None:
+        """The lab database does not hold these messages (it was restored from a backup): they are to be done again."""
+        self._wait(ThreadEntry(None, done=message_ids, undone=True))
+
+    def done_before(self, number: int | None, limit: int) -> list[tuple[int, str]]:
+        """The newest messages that are marked as done, numbers below `number`: (number, id)."""
+        return JournalReader(self.path).done_before(number, limit)
+
     def _new_id(self, now: datetime) -> str:
         """Time first, so that the index grows at its end; then a count, and what tells this opening from all others."""
         return f"{micros(now) // 1000:012x}{next(self._count) & 0xFFFFFF:06x}{self._chance}"
@@ -252,7 +260,7 @@ class Journal:
         for entry in batch:
             session = entry.session
             if session is None:
-                rows["done"] += [(message_id,) for message_id in entry.done]
+                rows["done"] += [(0 if entry.undone else 1, message_id) for message_id in entry.done]
                 continue
             number += 1
             if session not in marks:

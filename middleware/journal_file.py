@@ -67,7 +67,7 @@ _STATEMENTS = {
     "message": "INSERT INTO message (id, analyzer, session, received_at, protocol, incomplete, body, first_chunk, "
     "last_chunk) VALUES (?,?,?,?,?,?,?,?,?)",
     "ends": "UPDATE session SET ended_at = ?, how = ?, last_chunk = ? WHERE id = ?",
-    "done": "UPDATE message SET done = 1 WHERE id = ?",
+    "done": "UPDATE message SET done = ? WHERE id = ?",
 }
 
 

@@ -50,6 +50,7 @@ class Entry:
         "at", "data", "ends", "frame", "given_up", "messages", "note", "said", "said_at", "session", "side", "then",
     )  # fmt: skip
     done: Sequence[str] = ()
+    undone = False
     waiter: Future[None] | None = None
 
     def __init__(
@@ -65,14 +66,16 @@ class Entry:
 
 
 class ThreadEntry(Entry):
-    """One that a thread waits for. `done`: ids of messages that the pipeline has done."""
+    """One that a thread waits for. `done`: ids of messages that the pipeline has done (`undone`: has to do again)."""
 
-    __slots__ = ("done", "waiter")
+    __slots__ = ("done", "undone", "waiter")
 
-    def __init__(self, session: Session | None, *, done: Sequence[str] = (), **values: Any) -> None:
+    def __init__(
+        self, session: Session | None, *, done: Sequence[str] = (), undone: bool = False, **values: Any
+    ) -> None:
         """`values`: as of Entry."""
         super().__init__(session, **values)
-        self.done = done
+        self.done, self.undone = done, undone
         self.waiter: Future[None] | None = Future()
 
 

@@ -93,6 +93,13 @@ class JournalReader:
         )  # fmt: skip
         return [_message(row) for row in rows]
 
+    def done_before(self, number: int | None, limit: int) -> list[tuple[int, str]]:
+        """The newest messages that the pipeline has done, with numbers below `number` (None: of all): (number, id)."""
+        return self._rows(
+            "SELECT number, id FROM message WHERE done = 1 AND number < ? ORDER BY number DESC LIMIT ?",
+            2**62 if number is None else number, limit,
+        )  # fmt: skip
+
     def same_session(self, message_id: str) -> list[str]:
         """The ids of all messages of this message's conversation, itself among them, in their order."""
         rows = self._rows(

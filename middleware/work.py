@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from drivers.driver import Message
+from middleware.catch_up import catch_up
 from middleware.ears import Ears
 from middleware.journal import Journal, JournalError
 from middleware.lab import Lab
@@ -38,6 +39,7 @@ class Worker:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._down = False
+        self._caught_up = False
         self._size = LEAST
         self.ears = Ears(lab.settings.lab.timezone)
 
@@ -71,6 +73,7 @@ class Worker:
     def _drain(self) -> bool:
         """Process everything there is; False when the database or the journal could not be used."""
         try:
+            self._catch_up()
             while waiting := self._journal.unprocessed():
                 while waiting:
                     if self._stop.is_set():
@@ -81,7 +84,16 @@ class Worker:
         except JournalError as broken:  # it says so itself; what was not marked as done comes again and is known
             self._say_down(broken)
             return False
+        except SQLAlchemyError as broken:
+            self._say_down(broken)
+            return False
         return True
+
+    def _catch_up(self) -> None:
+        """Once at the start: was the lab database put back from a backup?"""
+        if not self._caught_up:
+            catch_up(self._lab, self._journal)
+            self._caught_up = True
 
     def _together(self, batch: Sequence[Message]) -> bool:
         """All of a batch in one transaction; False when one of them must be tried alone."""

@@ -41,6 +41,12 @@ class Filing:
             yield control.ordinal, control.identity
 
 
+def known(conn: Connection, message_ids: Sequence[str]) -> set[str]:
+    """Those of these messages that have a row, processed or failed."""
+    m = table(AnalyzerMessage)
+    return set(conn.execute(select(m.c.id).where(among(conn, m.c.id, message_ids))).scalars())
+
+
 def processed(conn: Connection, message_ids: Sequence[str]) -> set[str]:
     """Those of these messages that were already recorded (state processed)."""
     m = table(AnalyzerMessage)

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DataError, IntegrityError
 
 from drivers.driver import Message
-from middleware import pipeline, work
+from middleware import catch_up, pipeline, work
 from middleware.journal import Journal, JournalError, JournalReader
 from middleware.lab import Lab, make_engine
 from middleware.schema import AnalyzerMessage, ResultRow
@@ -204,3 +204,26 @@ def test_a_journal_that_cannot_be_written_stops_nothing_for_good(
     with running(impatient, journal):
         until(lambda: done(journal))
     assert len(desk.rows(ResultRow)) == 1 and troubles == []
+
+
+def test_a_lab_database_put_back_from_a_backup_gets_what_it_lacks_and_nothing_twice(
+    desk: Desk, journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(catch_up, "STRETCH", 2)
+    made = desk.register("HB", "PLT", "WBC")
+    sample_id = desk.sample_id(made)
+    bodies = [desk.message(sample_id, value).body for value in ("HB=13.0 g/dL", "PLT=250 10*3/uL", "WBC=6.1 10*3/uL")]
+    early = journal.finish("bench", None, bodies[0], incomplete=False)
+    pipeline.process(desk.lab, early)
+    journal.mark_done(early.id)
+    lost = [journal.finish("bench", None, body, incomplete=False).id for body in bodies[1:]]
+    journal.mark_done(*lost)  # processed after the backup was taken, so the database put back has never seen them
+    with caplog.at_level(logging.WARNING, "labmitra.pipeline"), running(desk.lab, journal):
+        until(lambda: len(desk.rows(ResultRow)) == 3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the lab database lacks 2 messages of the journal; they are processed again"
+    ]
+    assert {row["message_id"] for row in desk.rows(ResultRow)} == {early.id, *lost}
+    with running(desk.lab, journal) as again:
+        until(lambda: again._caught_up and not journal.unprocessed())
+    assert len(desk.rows(ResultRow)) == 3
