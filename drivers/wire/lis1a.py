@@ -143,7 +143,7 @@ class Receiver:
         self.state = State.NEUTRAL
         self._free = free_numbering
         self._timers = timers
-        self._limit = max_frame
+        self._limit, self._too_long = max_frame, f"over {max_frame} characters"
         self._buffer = bytearray()
         self._scanned = 0
         self._last: Frame | None = None  # accepted in this session
@@ -293,7 +293,7 @@ class Receiver:
         at = _frame_end(buffer, self._scanned)
         if at < 0:
             self._scanned = len(buffer)
-            return self._refused(len(buffer), f"over {self._limit} characters") if len(buffer) > self._limit else None
+            return self._refused(len(buffer), self._too_long) if len(buffer) > self._limit else None
         size = self._size(at)
         if size is None:
             self._scanned = at
@@ -318,6 +318,8 @@ class Receiver:
     def _judge(self, end: int, size: int) -> Event:
         """Checksum, then number: 6.5.1.1."""
         buffer = self._buffer
+        if end > self._limit:
+            return self._refused(size, self._too_long)
         start = 0
         while buffer[start + 1] == STX:  # a run of STX counts as one
             start += 1

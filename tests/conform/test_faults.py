@@ -225,7 +225,6 @@ def test_a_frame_over_our_own_limit_is_refused_and_comes_in_small(monkeypatch: p
     assert played.host.messages == [step.said.body for step in played.steps]
 
 
-@pytest.mark.xfail(strict=True, reason="drivers.wire: lis1a.Receiver looks at the limit only while no ETX has come")
 def test_a_frame_over_our_own_limit_is_refused_in_one_piece_too() -> None:
     """The same bytes, whole or in pieces, must give the same result."""
     host = Host(Clock())
