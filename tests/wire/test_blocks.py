@@ -15,7 +15,7 @@ RAPID = Framing(trailer=2, closing=b"\x04", sign=lambda text: blocks.sum_hex(b"\
                 check=lambda text, sent: blocks.sum_hex(b"\x02" + text + b"\x03") == sent)  # fmt: skip
 SUMMED = Framing(check=blocks.ends_with_sum)
 TEXT = Framing(start=b"", end=b"", ends=r"\n-- end --\n")
-UP_TO_EOT = Framing(start=b"", end=b"\x04", answers={b"\x05": b"\x06"}, asks_first=True)
+UP_TO_EOT = Framing(start=b"", until=b"\x04", answers={b"\x05": b"\x06"}, asks_first=True)
 FRAMINGS = {"plain": PLAIN, "up to eot": UP_TO_EOT, "tosoh": TOSOH, "rapid": RAPID, "summed": SUMMED, "text": TEXT}
 
 
