@@ -15,6 +15,7 @@ from drivers.wire.blocks import sum_hex
 from middleware import block_sender, supervisor
 from middleware.journal import JournalError
 from middleware.recorder import Recorder
+from middleware.settings import AnalyzerSettings
 from tests.system.line_kit import ACK, ENQ, EOT, NAK, PATIENCE, Analyzer, analyzer, running
 
 LISTEN = "tcp-listen://127.0.0.1:0"
@@ -38,7 +39,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the lab would say: two tests on TUBE, one on the capture's tube, nothing on any other."""
     ordered = {TUBE: (("GLUC", "CREA"), "Asha Devi"), HEARD: (("GLUC",), "TEST PATIENT ONE")}
 
-    def answerer(driver: Driver) -> Any:
+    def answerer(_analyzer: AnalyzerSettings, driver: Driver) -> Any:
         def answer(message: Message) -> list[bytes] | None:
             asked = driver.decode(message)
             if asked.type not in (MessageType.QUERY, MessageType.POLL):
@@ -52,7 +53,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return answer
 
-    monkeypatch.setattr(supervisor, "_answerer", answerer)
+    monkeypatch.setattr(supervisor, "nothing_known", answerer)
     monkeypatch.setattr(block_sender, "QUIET", 0.05)
 
 
