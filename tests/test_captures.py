@@ -94,8 +94,6 @@ BYTES_WIN = {
     "spotchem": ("timestamp", "null; columns 0 to 13 hold it, the file's own time_raw says so"),
     "sysmex_ca660_error_stars": ("timestamp", "null; columns 9 to 18 of D1 hold 120723 1545"),
     "sysmex_uc1000_text": ("unit", "mg/dL by convention there; the text has no unit"),
-    "mini_vidas_anti_hbc": ("timestamp", "null; td and tt hold it, the file's own time_raw says so"),
-    "beckman_au_result_with_timestamp": ("name", "GLU at this site: no block of an AU holds a name"),
 }
 
 # A row's key in an expected file → the same in ours. A key given there is compared; a name only when there is one.
