@@ -37,7 +37,7 @@ CHECKED = Framing(
     check=lambda text, sent: blocks.xor_byte(text + b"\x03") == sent,
     sign=lambda text: blocks.xor_byte(text + b"\x03"),
 )
-BY_ENQ = Framing(start=b"", end=EOT, answers={ENQ: ACK}, asks_first=True)
+BY_ENQ = Framing(start=b"", until=EOT, answers={ENQ: ACK}, asks_first=True)
 
 
 def text_of(form: Form, message: Message) -> str:

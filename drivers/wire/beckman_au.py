@@ -16,12 +16,13 @@ from typing import NamedTuple
 COLUMNS = ("sample_id", "before_results", "time", "test", "value", "marks", "before_tests")
 BEFORE_E = "    "  # between sample id and E
 HEAD = re.compile(r"([RSDd][ A-Za-z])(.{4})(.{2})(.)(.{4})")  # what, rack, cup, sample type, sample number
-# What stands between E and the results where the site says nothing of it: sex, years and months, blanks.
-_AFTER_E = re.compile(r"[0MF]?[ \d]{0,5} *")
+# What stands between E and the results where the site says nothing of it: sex, years (3) and months (2), blanks.
+_AFTER_E = re.compile(r"(?:[0MF ][ \d]{5})? *")
 _VALUE = re.compile(r" *(?:[-+] *)?(?:\d+\.?\d*|\.\d+)| *")
 _TIME = re.compile(r"20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d")
 _USUAL: Mapping[str, tuple[int, ...]] = {"time": (0, 14), "test": (2, 3), "value": (6, 9), "marks": (2, 4, 8)}
 _LONGEST_ID = 26
+_MOST_BEFORE = 120  # characters between E and the results, where nobody set them
 
 
 class Head(NamedTuple):
@@ -95,7 +96,11 @@ def _after_e(text: str, layout: Mapping[str, int]) -> Iterator[tuple[str, tuple[
         size = test + value + marks
         if not size:
             continue
-        before = [layout["before_results"]] if "before_results" in layout else range(len(text) - time - size + 1)
+        before = (
+            [layout["before_results"]]
+            if "before_results" in layout
+            else range(min(len(text) - time - size, _MOST_BEFORE) + 1)
+        )
         for width in before:
             stamp = text[width : width + time]
             free = "before_results" in layout or _AFTER_E.fullmatch(text[:width])

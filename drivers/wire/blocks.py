@@ -37,8 +37,8 @@ def no_receipt(_text: bytes) -> bytes:
 class Framing:
     """How a dialect marks its blocks.
 
-    `start` and `end`: the marks; an empty `start` is plain text: `end`, or `ends` (a pattern), or `silence` seconds end
-    it. A text with an `end` may have control bytes before it, and without its end it is cut.
+    `start` and `end`: the marks; an empty `start` is plain text: `ends` (a pattern) or `silence` seconds end it, or
+    `until`, a control byte: then other control bytes may stand before the text, and without its end it is cut.
     `trailer`: how many bytes after `end` belong to the block and are checked. `closing`: what a sender puts after the
     trailer (RAPID's EOT). `ack`, `nak`: what the analyzer expects after a block, b"" for nothing.
     `answers`: control bytes between blocks that are answered at once, once the journal is well: ENQ → ACK.
@@ -53,6 +53,7 @@ class Framing:
     start: bytes = STX
     end: bytes = ETX
     ends: str = ""
+    until: bytes = b""
     trailer: int = 0
     closing: bytes = b""
     check: Check = unchecked
@@ -78,9 +79,10 @@ class Framing:
         return [ENQ, self._marked(text), *([self.closing] if self.closing else [])]
 
     def _marked(self, text: bytes) -> bytes:
-        if any(mark and mark in text for mark in (self.start, self.end)):
+        end = self.until or self.end
+        if (self.start or self.until) and any(mark and mark in text for mark in (self.start, end)):
             raise ValueError("the text holds a byte that marks the block")
-        return self.start + text + self.end + (self.sign(text) if self.sign else b"")
+        return self.start + text + end + (self.sign(text) if self.sign else b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Receiver:
 
     def __init__(self, framing: Framing, max_block: int = MAX_BLOCK) -> None:
         self._framing, self._limit = framing, max_block
-        ends = framing.ends.encode("latin-1") or (b"" if framing.start else re.escape(framing.end))
+        ends = framing.ends.encode("latin-1") or re.escape(framing.until)
         self._ends = re.compile(ends, re.DOTALL) if ends else None
         self._buffer = bytearray()
         self._silence = Timer("silence", framing.silence, "project: the end of a text without a mark")
@@ -151,7 +153,7 @@ class Receiver:
             return []
         raw = self._take(len(self._buffer))
         framing = self._framing
-        if not framing.start and not framing.end:
+        if not framing.start and not framing.until:
             return [Block(raw, raw)] if raw.strip() else [Junk(raw)]
         text = raw[len(framing.start) :]
         if framing.check is not unchecked and not framing.trailer and framing.check(text, b""):
@@ -202,7 +204,7 @@ class Receiver:
         return Control(raw) if text in framing.receipts else Block(text, raw)
 
     def _text(self) -> Event | None:
-        if self._framing.end and self._buffer[0] in CONTROLS:
+        if self._framing.until and self._buffer[0] in CONTROLS:
             return self._outside(1)
         if self._ends is None:
             return self._over()
@@ -210,8 +212,7 @@ class Receiver:
         if found is None or found.end() == 0:
             return self._over()
         raw = self._take(found.end())
-        text = raw.removesuffix(self._framing.end) if self._framing.end else raw
-        return Block(text, raw) if raw.strip() else Junk(raw)
+        return Block(raw.removesuffix(self._framing.until), raw) if raw.strip() else Junk(raw)
 
     def _over(self) -> Event | None:
         if len(self._buffer) <= self._limit:

@@ -15,7 +15,8 @@ RAPID = Framing(trailer=2, closing=b"\x04", sign=lambda text: blocks.sum_hex(b"\
                 check=lambda text, sent: blocks.sum_hex(b"\x02" + text + b"\x03") == sent)  # fmt: skip
 SUMMED = Framing(check=blocks.ends_with_sum)
 TEXT = Framing(start=b"", end=b"", ends=r"\n-- end --\n")
-FRAMINGS = {"plain": PLAIN, "tosoh": TOSOH, "rapid": RAPID, "summed": SUMMED, "text": TEXT}
+UP_TO_EOT = Framing(start=b"", until=b"\x04", answers={b"\x05": b"\x06"}, asks_first=True)
+FRAMINGS = {"plain": PLAIN, "up to eot": UP_TO_EOT, "tosoh": TOSOH, "rapid": RAPID, "summed": SUMMED, "text": TEXT}
 
 
 def events_of(framing: Framing, data: bytes, size: int = 0) -> list[Event]:
@@ -69,6 +70,22 @@ def test_control_bytes_between_blocks_are_told_with_their_answer() -> None:
     assert events_of(framing, b"\x05xx\x02a\x03\x04") == [
         Control(b"\x05", b"\x06"), Junk(b"xx"), Block(b"a", b"\x02a\x03"), Control(b"\x04")
     ]  # fmt: skip
+
+
+def test_a_text_up_to_an_end_byte_has_controls_before_it_and_without_its_end_is_damaged() -> None:
+    assert events_of(UP_TO_EOT, b"\x05\x05one\x04\x06two") == [
+        Control(b"\x05", b"\x06"), Control(b"\x05", b"\x06"), Block(b"one", b"one\x04"), Control(b"\x06"),
+        Damaged(b"two", "the block has no end"),
+    ]  # fmt: skip
+    assert blocks.texts(UP_TO_EOT, b"one\x04two\x04") == [b"one", b"two"]
+
+
+def test_what_we_send_goes_in_pieces_where_the_analyzer_is_asked_first() -> None:
+    assert UP_TO_EOT.pieces(b"S 000301") == [b"\x05", b"S 000301\x04"]
+    assert Framing(asks_first=True, closing=b"\x04").pieces(b"H") == [b"\x05", b"\x02H\x03", b"\x04"]
+    assert RAPID.pieces(b"SMP") == [RAPID.wrap(b"SMP")]
+    with pytest.raises(ValueError, match="marks the block"):
+        UP_TO_EOT.pieces(b"a\x04b")
 
 
 def test_a_line_that_never_ends_a_block_keeps_a_bounded_buffer() -> None:

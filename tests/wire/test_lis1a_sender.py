@@ -73,6 +73,15 @@ def test_ll_23_6_3_2_1_sender_numbers_run_on_from_one_and_seven_is_followed_by_z
     assert b"".join(f[1:2] for f in session([MESSAGE] * 5, size=40)) == b"1234567012"
 
 
+def test_bare_frames_end_without_a_cr_and_are_read_back_as_records() -> None:
+    """Snibe Maglumi sends so and reads nothing else: `2P|1<ETX>32`, its manual's own example."""
+    sent = lis1a.session([b"H|1\rP|1\rL|1|N\r"], one_record_a_frame=True, bare=True)
+    assert sent[1] == b"\x022P|1\x0332\r\n"
+    assembler = lis1a.Assembler()
+    (made,) = [each for raw in sent for each in assembler.add(*lis1a.text_of(raw))]
+    assert made.body == b"H|1\rP|1\rL|1|N\r"
+
+
 def test_ll_20_6_3_1_2_sender_one_record_a_frame_ends_each_with_etx() -> None:
     made = frames(MESSAGE, one_record_a_frame=True)
     assert [lis1a.text_of(f) for f in made] == [(record + b"\r", True) for record in MESSAGE.split(b"\r")[:-1]]
