@@ -24,8 +24,12 @@ def keep_question(said: Decoded, message: Message) -> Decoded:
 
 
 def question(query: Decoded) -> list[Segment]:
-    """The segments of a query that was kept whole; [] when there is none."""
-    return hl7.parse(query.query_raw[0]) if query.query_raw and query.query_raw[0].startswith("MSH") else []
+    """The segments of a query that was kept whole; [] when there is none, or none that could be answered: without an
+    escape character a text might not be sayable."""
+    if not query.query_raw or not query.query_raw[0].startswith("MSH"):
+        return []
+    segments = hl7.parse(query.query_raw[0])
+    return segments if segments[0].delimiters.escape else []
 
 
 def header(asked: Segment, kind: tuple[str, ...], own: str | None, profile: str = "") -> list[Value]:
@@ -48,8 +52,11 @@ def _parts(text: str, marks: Delimiters) -> tuple[str, ...]:
 
 
 def echo(segment: Segment) -> bytes:
-    """A segment as it was sent."""
-    return (segment.delimiters.field.join(segment.fields) + "\r").encode("utf-8")
+    """A segment as it was sent, control characters escaped: no block carries them."""
+    marks = segment.delimiters
+    sent = marks.field.join(segment.fields)
+    table = {code: f"{marks.escape}X{code:02X}{marks.escape}" for code in (*range(32), 127)}
+    return (sent.translate(table) + "\r").encode("utf-8")
 
 
 def find(segments: list[Segment], name: str) -> Segment | None:
