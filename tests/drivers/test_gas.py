@@ -19,7 +19,7 @@ from tests.system.line_kit import analyzer, running
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURES = ROOT / "tests/captures"
 NOW = datetime(2026, 11, 6, 12, tzinfo=UTC)
-TUBE = "107632600603"
+TUBE = "107632600600"
 
 
 def decode(driver: str, body: bytes) -> Decoded:
@@ -74,6 +74,16 @@ def test_results_sent_again_months_later_are_the_same_results() -> None:
     assert (found.results, found.duplicates) == ((), 1)
 
 
+def test_of_several_runs_the_latest_final_one_that_has_a_value_is_reported() -> None:
+    head = (STA % (b"1", TUBE.encode(), b"227", b"1")).partition(b"R|1|")[0]
+    row = b"R|%d|^^^SINR^%s^64|%s|INR ISI||||F||x||%s\r"
+    runs = [(b"F", b"3.05", b"20260622150404"), (b"F", b"0.88", b"20260622153444"), (b"F", b"----", b"20260622160000"),
+            (b"P", b"1.10", b"20260622170000"), (b"I", b"high", b"20260622180000")]  # fmt: skip
+    rows = b"".join(row % (number, *run) for number, run in enumerate(runs, 1))
+    said = decode("stago_sta", head + rows + WARNED)
+    assert load_driver("stago_sta").reportable(said.observations) == (False, True, False, False, False)
+
+
 def test_the_number_of_a_method_is_no_sample() -> None:
     said = decode("stago_sta", STA % (b"1", b"", b"227", b"1") + WARNED)
     assert [row.sample_id for row in said.observations] == [None]
@@ -81,15 +91,15 @@ def test_the_number_of_a_method_is_no_sample() -> None:
 
 # ---- Sysmex CA --------------------------------------------------------------------------------------------------
 
-ASKED = b"\x02R1210101 0611260951000304 107632600538B           040      050      \x03"
+ASKED = b"\x02R1210101 0611260951000304 107632600536B           040      050      \x03"
 
 
 def test_a_query_is_answered_with_its_header_and_each_assay_once() -> None:
     ca = load_driver("sysmex_ca")
     query = decode("sysmex_ca", ASKED)
-    assert (query.type, query.query_sample_ids) == (MessageType.QUERY, ("107632600538",))
-    work = WorkOrder("107632600538", ("041", "044", "051"), query_raw=query.query_raw[0])
-    head = b"S1210101 0611260951000304 107632600538B           "
+    assert (query.type, query.query_sample_ids) == (MessageType.QUERY, ("107632600536",))
+    work = WorkOrder("107632600536", ("041", "044", "051"), query_raw=query.query_raw[0])
+    head = b"S1210101 0611260951000304 107632600536B           "
     assert ca.answer(query, [work]) == [head + b"040      050      "]
     assert ca.answer(query) == [head + b"000      "]
 
@@ -167,7 +177,7 @@ def test_a_report_without_its_end_files_nothing_also_when_the_next_follows() -> 
 # ---- Radiometer -------------------------------------------------------------------------------------------------
 
 ABL = b"H|\\^&|||ABL80^1\rP|1||%s\rO|1|%s|Sample #^7\rR|1|^^^K+^M|4.1|||||F|||1|20261106101210\rR|2|^^^Na+^M|140\r"
-NEXT = b"P|2||107632600611\rO|1||Sample #^8\rR|1|^^^K+^M|3.9\rL|1|N\r"
+NEXT = b"P|2||107632600613\rO|1||Sample #^8\rR|1|^^^K+^M|3.9\rL|1|N\r"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +186,7 @@ NEXT = b"P|2||107632600611\rO|1||Sample #^8\rR|1|^^^K+^M|3.9\rL|1|N\r"
 )
 def test_only_a_tubes_number_typed_for_the_patient_names_a_tube(typed: str, barcode: str, sample_id: str) -> None:
     said = decode("radiometer_abl80", ABL % (typed.encode(), barcode.encode()) + NEXT)
-    assert [row.sample_id for row in said.observations] == [sample_id, sample_id, "107632600611"]
+    assert [row.sample_id for row in said.observations] == [sample_id, sample_id, "107632600613"]
     assert [row.observed_at for row in said.observations] == ["20261106101210", "20261106101210", None]
 
 
