@@ -16,24 +16,26 @@ import re
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
 from drivers.engine.gas import ions
-from drivers.engine.text import Sheet, cut, groups, other, texts_of
+from drivers.engine.text import Sheet, groups, other, texts_of
 from drivers.wire.blocks import Framing
 
-BLOCK = (5, 2, 5, 1, 1, 6)
+HEAD = re.compile(r"(\d\d/\d\d/\d\d \d\d:\d\d) ID# (.{10}) (\[[^\]]*\]) *")
+BLOCK = re.compile(r"(\S.{4})(..)(.{5})(.) (.{6}) ?")
 CONTROL = re.compile(r"QC|control", re.IGNORECASE)
 
 
 def read(form: Form, message: Message) -> Decoded:
-    """One measured sample."""
+    """One measured sample. There is no checksum: a line whose columns do not fit has lost bytes and is not read."""
     text = "".join(texts_of(form, message.body))
-    head = re.match(r"(\d\d/\d\d/\d\d \d\d:\d\d) ID#", text)
-    if head is None:
-        return other(MessageType.OTHER, "a line that does not begin with date, time and ID#")
-    _, sample_id, _, kind, _ = cut(text, 19, 10, 1, 11, 1)
-    sheet = Sheet(form, sample_id, head[1])
-    for group in groups(text[42:], 21):
-        name, error, value, mark, _, unit = cut(group, *BLOCK)
-        sheet.add(name, value, unit, tuple(word.strip() for word in (error, mark) if word.strip()), raw=group[5:13])
+    head = HEAD.match(text)
+    measured = [BLOCK.fullmatch(group) for group in groups(text[head.end() :], 21)] if head else []
+    if head is None or None in measured:
+        return other(MessageType.OTHER, "a line whose columns do not fit: nothing of it is read")
+    time, sample_id, kind = head.groups()
+    sheet = Sheet(form, sample_id, time)
+    for block in filter(None, measured):
+        name, error, value, mark, unit = block.groups()
+        sheet.add(name, value, unit, tuple(word for word in (error.strip(), mark.strip()) if word), raw=block[0][5:13])
     control = CONTROL.search(kind) or (sheet.sample_id or "").startswith("QC")
     return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
 

@@ -27,7 +27,6 @@ from drivers.wire.blocks import Framing
 
 MARK = "\x1b\x00"
 END = rf"\xb0[ \x1b\x00]*\r?\n(?:{MARK} *\r?\n){{2}}"
-MEASURED = re.compile(r"(\S+(?: \S+)*) *\x1b\x00 *(\S+)(?: +(\S.*))?")
 CONTROL = re.compile(r"QC|quality|control", re.IGNORECASE)
 
 TESTS = {
@@ -41,8 +40,8 @@ TESTS = {
 
 def particular(text: str, name: str) -> str:
     """What stands behind "name :" on a line of the report; "" when nothing does."""
-    found = re.search(rf"^{name} *:[ \t]*(.*?)\s*$", text.replace(MARK, ""), re.MULTILINE)
-    return found[1] if found else ""
+    found = re.search(rf"^{name} *:(.*)$", text.replace(MARK, ""), re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def read(form: Form, message: Message) -> Decoded:
@@ -51,12 +50,11 @@ def read(form: Form, message: Message) -> Decoded:
     if "Sample test:" not in text:
         return other(MessageType.OTHER, "a text that is no report of a sample")
     sheet = Sheet(form, particular(text, "Patient ID"), particular(text, "Date *time") or None)
-    for line in text.splitlines():
-        found = MEASURED.fullmatch(line.removeprefix(MARK).strip(f"{MARK} ")) if line.startswith(MARK) else None
-        if found is None or ":" in line:
-            continue
-        name, value, unit = found.groups()
-        sheet.add(name, value, None if value == "NA" else unit)
+    for line in text.split("\n"):
+        name, _, said = line.removeprefix(MARK).partition(MARK)
+        value, _, unit = said.replace(MARK, " ").strip().partition(" ")
+        if name.strip() and value and ":" not in line:
+            sheet.add(name, value, None if value == "NA" else unit)
     control = CONTROL.search(particular(text, "Analyze Type")) or (sheet.sample_id or "").startswith("QC")
     decoded = sheet.decoded(MessageType.QC if control else MessageType.RESULT)
     if re.search(END, text):

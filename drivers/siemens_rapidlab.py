@@ -27,11 +27,12 @@ from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire.blocks import Framing
 
 END = r"(?:^|\n)-{20,}[ ]*\r?\n"
-TITLE = re.compile(r"^-+ Siemens[^\n]*\n\s*([^\n]*?)\s*$", re.MULTILINE)
-WHEN = re.compile(r"^(\S+) +(\d{1,2}:\d\d) +(\d{1,2} \w{3} \d{4})\s*$", re.MULTILINE)
-SAMPLE = re.compile(r"^Patient +ID[ \t]*(.*?)\s*$", re.MULTILINE)
+TITLE = re.compile(r"^-+ Siemens.*\n(.*)$", re.MULTILINE)
+WHEN = re.compile(r"^(\S+) +(\d{1,2}:\d\d) +(\d{1,2} \w{3} \d{4})", re.MULTILINE)
+SAMPLE = re.compile(r"^Patient +ID(.*)$", re.MULTILINE)
 SECTION = re.compile(r"(Measured|Calculated|Reference Ranges)\b")
-ROW = re.compile(r"(\S+(?: \S+)*?) +([<>]?-?[\d.]*\d[\d.]*|[-.*?]{2,})([\^v]?)(?: +(\S+))?")
+VALUE = r"([<>]?-?\d[\d.]{0,15}|[-.*?]{2,})([\^v]?)(?: +(\S+))?"
+ROW = re.compile(rf"(\S+(?: \S+)*?) +(?:{VALUE}| +(\S.*))")  # name, then a value with mark and unit, or words
 FLAGS = {"^": ("H",), "v": ("L",), "": ()}
 TYPES = ((r"QC|Control", MessageType.QC), (r"Cal", MessageType.CALIBRATION), (r"", MessageType.RESULT))
 
@@ -53,7 +54,7 @@ def first(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
 def read(form: Form, message: Message) -> Decoded:
     """One report."""
     text = "".join(texts_of(form, message.body)).replace("\r\n", "\n")
-    title = "".join(first(TITLE, text))
+    title = first(TITLE, text)
     if not title:
         return other(MessageType.OTHER, "a text that is no report of this analyzer")
     serial, clock, day = first(WHEN, text) or (None, "", "")
@@ -64,9 +65,9 @@ def read(form: Form, message: Message) -> Decoded:
         section = begins[1] if begins else section
         found = ROW.fullmatch(line.strip()) if line.startswith(" ") else None
         if found and section in ("Measured", "Calculated"):
-            name, value, mark, unit = found.groups()
-            sheet.add(name, value, unit, FLAGS[mark], raw=value + mark)
-    type_ = next(type_ for words, type_ in TYPES if re.search(words, title, re.IGNORECASE))
+            name, value, mark, unit, words = found.groups()
+            sheet.add(name, value or words, unit, FLAGS[mark or ""], raw=words or value + mark)
+    type_ = next(type_ for words, type_ in TYPES if re.search(words, title[0], re.IGNORECASE))
     if (sheet.sample_id or "").startswith("QC"):
         type_ = MessageType.QC
     return ended(sheet.decoded(type_, serial), text)

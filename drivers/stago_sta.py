@@ -8,13 +8,17 @@ each test · code R-3 component 4 (`^^^SPT^F^64`; component 5 F is a final resul
 R-4 · unit R-5 (S, "INR ISI") · flags R-7 · status R-9 · time R-13.
 C records below a result are warnings, C-4 `number^text`: "controls are invalid" and "Stirring defect" go with the
 result to the technician. M records name the lots of the reagents.
+A message may hold several runs of a sample: the latest final one that has a value is reported, by R-13; all are stored.
 Results are sent again months later: R-13 is then long before H-14, and tells that they are the same.
 The codes are the ones of the captured analyzer and its usual names; config/analyzers.toml overrides them.
 Cannot: answer queries; tell controls but by H-12 or O-12 (as the standard has it; not seen yet); name a fibrinogen or a
 D-dimer, whose units no capture shows.
 """
 
-from drivers.driver import Driver, Grade, measurement
+from collections.abc import Sequence
+
+from drivers.driver import Driver, Grade, Observation, measurement
+from drivers.engine.choose import best_of_each_test
 
 SECONDS = {"s": "1", "S": "1", "sec": "1", "Sec": "1"}
 INR = measurement("INR", "{INR}", {"INR ISI": "1", "INR": "1", "ISI": "1"})
@@ -24,6 +28,14 @@ TESTS = {
     **dict.fromkeys(("SINR", "INR"), INR),
     **dict.fromkeys(("SAPTT", "APTT"), measurement("APTT", "s", SECONDS)),
 }
+
+RANKS = {"final": 1, "interpretation": -1}
+
+
+def latest_final(observations: Sequence[Observation]) -> tuple[bool, ...]:
+    """Of the runs of a test the latest final one; text that explains a number is none."""
+    return best_of_each_test(observations, lambda row: RANKS.get(row.aspect or "final", 0))
+
 
 DRIVER = Driver(
     name="stago_sta",
@@ -47,4 +59,5 @@ DRIVER = Driver(
     query_cancel=("Q.13", "A"),
     one_record_a_frame=True,
     tests=TESTS,
+    reports=latest_final,
 )

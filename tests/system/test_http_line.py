@@ -57,7 +57,7 @@ async def test_a_form_is_stored_before_it_is_acknowledged_and_decodes(tmp_path: 
                 assert [message.body for message in stored] == [FORM] * number
         said = load_driver("diamond_smartlyte").decode(stored[0])
         assert [(row.sample_id, row.code, row.value) for row in said.observations][:2] == [
-            ("107632600744", "Na", "141.20"), ("107632600744", "K", "6.02"),
+            ("107632600741", "Na", "141.20"), ("107632600741", "K", "6.02"),
         ]  # fmt: skip
         await lines.until(lambda: len(lines.messages) == 2)
         assert lines.states["ions"].connected  # also between two posts
