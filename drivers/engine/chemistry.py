@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from drivers.engine.choose import best_of_each_test
 from drivers.engine.units import units
 from drivers.engine.words import Kind, Observation, TestCode
 
@@ -111,22 +112,13 @@ def chemistry(names: Mapping[str, str | tuple[str, ...]], also: Mapping[str, str
 
 
 def latest_with_a_value(observations: Sequence[Observation]) -> tuple[bool, ...]:
-    """Of the runs of a test on a sample, the latest that has a value; when none has, the latest of all.
-
-    A row without a code is of no test that could be told from another: each is reported, to be seen as unmatched.
-    """
-    best: dict[tuple[str | None, str | None, int], Observation] = {}
-    for row in observations:
-        if row.kind is Kind.MEASUREMENT:
-            key = (row.sample_id, row.code, 0 if row.code else row.ordinal)
-            best[key] = max(best.get(key, row), row, key=_rank)
-    chosen = {id(row) for row in best.values()}
-    return tuple(id(row) in chosen for row in observations)
+    """Of the runs of a test on a sample, the latest that has a value, a number before an interpretation; when none has
+    a value, the latest of all."""
+    return best_of_each_test(observations, _rank)
 
 
-def _rank(row: Observation) -> tuple[bool, bool, str, int]:
-    number_first = row.aspect != "interpretation"
-    return (bool(row.value) and not row.masked, number_first, row.observed_at or "", row.ordinal)
+def _rank(row: Observation) -> int:
+    return 2 * (bool(row.value) and not row.masked) + (row.aspect != "interpretation")
 
 
 _MATERIALS = (("urin", "urine"), ("csf", "csf"), ("cerebro", "csf"), ("plasma", "plasma"), ("blood", "blood"))
