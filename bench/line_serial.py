@@ -8,7 +8,6 @@ frame's last byte; the middleware is a process of its own.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import pty
 import subprocess
@@ -18,6 +17,7 @@ import time
 import tty
 from pathlib import Path
 
+from bench.rows import Row, show
 from bench.servers import ROOT
 from drivers.wire import lis1a
 
@@ -103,5 +103,17 @@ def measure(count: int = 64, seconds: float = 10.0) -> dict[str, float]:
     }  # fmt: skip
 
 
+def rows() -> list[Row]:
+    """64 lines at once: the latest acknowledgement and the middleware's CPU."""
+    found = measure()
+    note = f"{found['messages']:.0f} messages, {found['frames']:.0f} frames; p99 {found['p99_ms']:.0f} ms"
+    return [
+        Row.of(
+            "64 serial lines, 9600 baud: latest ACK", found["latest_ms"], "≤ 100 ms", note, 100, most=True, unit=" ms"
+        ),
+        Row.of("64 serial lines: CPU of the middleware", 100 * found["cpu"], "≤ 25 %", "", 25, most=True, unit=" %"),
+    ]
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure()))
+    show(rows())

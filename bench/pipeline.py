@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
+from bench.rows import Row, show
 from bench.stored import CBC, Archive, Visit
 from middleware import migrate, work
 from middleware.journal import Journal
@@ -24,7 +25,6 @@ from middleware.settings import AnalyzerSettings, Settings, load
 from middleware.store.books_view import message_books
 
 ROOT = Path(__file__).parent.parent
-Row = tuple[str, str, str]
 ANALYZER = AnalyzerSettings("xn", "sysmex_xn", "Sysmex", "tcp-listen://127.0.0.1:0")
 
 
@@ -111,10 +111,11 @@ def rows(stored: int = 1_000_000, rounds: int = 5, count: int = 400, say: Callab
             full.close()
     few, many = statistics.median(empty.rates), statistics.median(full.rates)
     cpu = [statistics.median(b.cpu) for b in (empty, full)]
+    notes = [f"journal to record, 25 results each; {used:.2f} ms CPU" for used in cpu]
     return [
-        ("pipeline, nothing stored", f"{few:.0f} CBC/s", f"journal to record, 25 results each; {cpu[0]:.2f} ms CPU"),
-        (f"pipeline, {stored} results stored", f"{many:.0f} CBC/s", f"{cpu[1]:.2f} ms CPU; to reach 400"),
-        ("  of the rate with nothing stored", f"{many / few:.2f}", "to reach 0.8"),
+        Row.of("pipeline, nothing stored", few, "400", notes[0], 400.0, unit=" CBC/s"),
+        Row.of(f"pipeline, {stored} results stored", many, "400", notes[1], 400.0, unit=" CBC/s"),
+        Row.of(f"pipeline: rate with {stored} stored / with none", many / few, "0.8", "", 0.8),
     ]
 
 
@@ -125,8 +126,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--count", type=int, default=400, help="messages of one round")
     given = options.parse_args()
-    for what, figure, how in rows(given.stored, given.rounds, given.count):
-        print(f"{what:<44} {figure:>14}  {how}")
+    show(rows(given.stored, given.rounds, given.count))
 
 
 if __name__ == "__main__":
