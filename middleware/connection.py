@@ -169,6 +169,7 @@ class AstmConnection(Connection):
         self._receiver = lis1a.Receiver(self._dialect.free_numbering)
         self._assembler = lis1a.Assembler()
         self._answers: list[bytes] = []
+        self._asking = False  # a question of this session was answered; Mindray asks for each tube in its own message
         self._tries = 0
         self._pause = ANSWER_DELAY
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -248,6 +249,7 @@ class AstmConnection(Connection):
         self._refuse(event.reason)
 
     def _began(self, event: lis1a.SessionBegan) -> None:
+        self._asking = False
         self._record.begin()
         if self._record.journal.failing:  # is the disk back? then say so by ACK
             self._wait_for(self._record.put(event.raw, "ENQ", self._committed))
@@ -285,10 +287,12 @@ class AstmConnection(Connection):
         asked, self._asked = self._asked, ()
         if not asked:
             await self._send()
+            return
+        kept = self._answers if self._asking else []  # what was asked in an earlier session and not told is stale
         for message in asked:
             answers = await asyncio.to_thread(self._hooks.answer, message) if self._hooks.answer else None
-            self._answers = answers or []
-            self._tries, self._pause = 0, ANSWER_DELAY
+            kept = [*kept, *(answers or [])]
+        self._answers, self._tries, self._pause, self._asking = kept, 0, ANSWER_DELAY, True
 
     async def _send(self) -> None:
         """The host's turn: the link is neutral and quiet."""

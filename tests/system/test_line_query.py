@@ -120,3 +120,14 @@ async def test_a_result_is_answered_by_nothing(tmp_path: Path) -> None:
         await far.close()
         await lines.until(lambda: len(lines.messages) == 2)
         assert await asyncio.wait_for(far.reader.read(), PATIENCE) == b""
+
+
+async def test_two_questions_in_one_session_get_two_answers_in_one(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        await far.send(QUERY, QUERY.replace(b"^S1", b"^S2"))
+        assert await enq(far) == ENQ
+        told = await read_session(far)
+        assert told == [answer for message in lines.messages for answer in expected_answer(message)]
+        assert len(told) == 2
+        await far.close()
