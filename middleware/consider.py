@@ -46,13 +46,13 @@ class Considered:
 def driver_of(analyzer: AnalyzerSettings) -> Driver:
     """The analyzer's driver, as this site set it. KeyError when there is no such driver."""
     layout, units = tuple(analyzer.layout.items()), tuple(analyzer.units.items())
-    return _at_site(analyzer.driver, analyzer.charset, analyzer.framing, layout, units)
+    return _at_site(load_driver(analyzer.driver), analyzer.charset, analyzer.framing, layout, units)
 
 
 @cache
-def _at_site(name: str, charset: str | None, framing: str, layout: Pairs[int], units: Pairs[str]) -> Driver:
+def _at_site(driver: Driver, charset: str | None, framing: str, layout: Pairs[int], units: Pairs[str]) -> Driver:
     """One for each way an analyzer is set: a driver keeps what it learned of its form."""
-    return load_driver(name).at_site(charset, framing, dict(layout), dict(units))
+    return driver.at_site(charset, framing, dict(layout), dict(units))
 
 
 def facts_of(analyzer: AnalyzerSettings, driver: Driver) -> AnalyzerFacts:

@@ -31,7 +31,7 @@ RETRY = "10"  # seconds until an analyzer that understands Retry-After tries aga
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotTaken:
     """A request that is not taken: the status and why."""
 
     status: int
@@ -65,12 +65,12 @@ class HttpConnection:
             async with asyncio.timeout(WHOLE):
                 asked = await self._request()
         except h11.RemoteProtocolError as wrong:
-            asked = Refused(wrong.error_status_hint, str(wrong))
+            asked = NotTaken(wrong.error_status_hint, str(wrong))
         except TimeoutError:
-            asked = Refused(408, "the request took too long")
+            asked = NotTaken(408, "the request took too long")
         if asked is None:
             return False
-        if isinstance(asked, Refused):
+        if isinstance(asked, NotTaken):
             self._refuse(asked)
         else:
             await self._store(asked)
@@ -78,7 +78,7 @@ class HttpConnection:
 
     # ---- reading
 
-    async def _request(self) -> bytes | Refused | None:
+    async def _request(self) -> bytes | NotTaken | None:
         """The body of a request, why it is not taken, or None when there is no request any more."""
         body = bytearray()
         while True:
@@ -93,9 +93,9 @@ class HttpConnection:
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > MOST_BODY:
-                    return Refused(413, f"over {MOST_BODY} bytes")
+                    return NotTaken(413, f"over {MOST_BODY} bytes")
             elif isinstance(event, h11.EndOfMessage):
-                return bytes(body) if body.strip() else Refused(400, "nothing in it")
+                return bytes(body) if body.strip() else NotTaken(400, "nothing in it")
             else:
                 return None
 
@@ -110,19 +110,19 @@ class HttpConnection:
         self._http.receive_data(data)
         return True
 
-    def _unfit(self, request: h11.Request) -> Refused | None:
+    def _unfit(self, request: h11.Request) -> NotTaken | None:
         """Why this request is not taken, before its body has come."""
         headers = dict(request.headers)
         if self._place.sender and self._wire.peer.rpartition(":")[0].strip("[]") != self._place.sender:
-            return Refused(403, "not from this address")
+            return NotTaken(403, "not from this address")
         if request.target.decode("latin-1").partition("?")[0] != self._place.path:
-            return Refused(404, "not this path")
+            return NotTaken(404, "not this path")
         if request.method != b"POST":
-            return Refused(405, "only POST")
+            return NotTaken(405, "only POST")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            return Refused(415, "a packed body")
+            return NotTaken(415, "a packed body")
         length = headers.get(b"content-length", b"0")  # digits: h11 has seen to that
-        return Refused(413, f"over {MOST_BODY} bytes") if int(length) > MOST_BODY else None
+        return NotTaken(413, f"over {MOST_BODY} bytes") if int(length) > MOST_BODY else None
 
     # ---- storing and answering
 
@@ -144,7 +144,7 @@ class HttpConnection:
         for message in messages:
             self._hooks.message(message)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: NotTaken) -> None:
         raw, self._raw = self._raw, b""
         self._record.refused(raw, refused.why)
         self._hooks.refused(refused.why)

@@ -76,7 +76,7 @@ def test_a_bad_checksum_is_refused_and_the_repeat_taken(
     assert values_of(desk) == [("HB", "13.1", "autoverified")]
     assert "Haemoglobin Bench analyzer 13.1 g/dL" in technician.reads("/worklist")
     said = newest_message(engineer)
-    assert said.count("refused: wrong checksum") == 2 and said.count("NAK") == 2
+    assert said.count("wrong checksum") == 2 and said.count("NAK") == 2
     assert "Every measurement is accounted for" in said
 
 

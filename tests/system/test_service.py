@@ -181,7 +181,7 @@ def test_check_says_what_stands_there_or_every_mistake(config: Path) -> None:
 MISTAKES = """\
 analyzers.toml
   analyzer xn550.driver
-      wrong:   "sysmex" is unknown
+      wrong:   "sysmex_xnn" is unknown
       instead: did you mean "sysmex_xn"?
 lab.toml
   web.port
@@ -194,7 +194,7 @@ lab.toml
 def break_configuration(config: Path) -> None:
     for name, old, new in (
         ("lab.toml", "port = 8080", 'port = "eighty"'),
-        ("analyzers.toml", 'driver = "sysmex_xn"', 'driver = "sysmex"'),
+        ("analyzers.toml", 'driver = "sysmex_xn"', 'driver = "sysmex_xnn"'),
     ):
         path = config / name
         path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
@@ -270,7 +270,7 @@ def test_decode_prints_one_object_or_one_clear_line(tmp_path: Path) -> None:
     for arguments, said in (
         ((tmp_path / "x", "--driver", "sysmex_xn"), "nothing in it can be read"),
         ((tmp_path / "nothing", "--driver", "sysmex_xn"), "No such file or directory"),
-        ((tmp_path / "x", "--driver", "nosuch"), "there is no driver 'nosuch'; there are: erba_xl"),
+        ((tmp_path / "x", "--driver", "nosuch"), "there is no driver 'nosuch'; there are: abbott_afinion"),
     ):
         bad = labmitra("decode", *arguments)
         assert bad.exit_code == 2 and bad.stdout == ""
