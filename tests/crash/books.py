@@ -179,8 +179,8 @@ class Books:
 
     def _must_be_filed(self, key: Key) -> None:
         for row in rows(key[0], key[1]):
-            if not self._rows[row]:
-                self._say("lost", f"{key}: {row[1]} is neither result nor control nor in the tray")
+            if not self._rows[row]:  # said once, however often it was sent
+                self._say("lost", f"{row} of message {key[1]} is neither result nor control nor in the tray")
 
 
 def _number(observed_at: str | None) -> int:
