@@ -80,8 +80,9 @@ def _results(form: Form, text: str, head: au.Head) -> Decoded:
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
-    """S: the request's own columns and the numbers of the tests; nothing at all without an order."""
-    if not orders or not query.query_raw:
+    """S: the request's own columns and the numbers of the tests; nothing at all without an order, nor for columns that
+    the cable damaged: what would be mirrored is not what was asked."""
+    if not orders or not query.query_raw or not query.query_raw[0].isprintable():
         return None
     numbers = "".join(code for work in orders for code in work.codes)
     return [(query.query_raw[0] + numbers).encode("latin-1")]

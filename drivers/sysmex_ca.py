@@ -95,11 +95,12 @@ def add(sheet: Sheet, group: str) -> None:
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """S1: the header of the query, then the assay of each test to run; for nothing to run, 000."""
-    if not query.query_raw or query.query_raw[0][4:6] != query.query_raw[0][6:8]:
-        return None  # it goes on asking in another block
+    asked = query.query_raw[0] if query.query_raw else ""
+    if asked[4:6] != asked[6:8] or not asked or not asked.isprintable():
+        return None  # it goes on asking in another block, or the cable damaged what would be mirrored
     assays = dict.fromkeys(f"{code[:2]}0" for work in orders for code in work.codes)
     tests = "".join(f"{assay:<9}" for assay in assays or (NOTHING,))
-    return [f"S{query.query_raw[0][1:]}{tests}".encode("latin-1")]
+    return [f"S{asked[1:]}{tests}".encode("latin-1")]
 
 
 DRIVER = Driver(

@@ -338,3 +338,19 @@ def test_a_row_without_a_code_goes_on_to_the_tray_and_a_picture_is_never_reporte
     assert load_driver("abbott_architect").reportable(said.observations) == (True, True)
     picture = said.observations[0]._replace(kind=Kind.IMAGE, code="X")
     assert load_driver("abbott_architect").reportable([picture]) == (False,)
+
+
+@pytest.mark.parametrize(
+    ("driver", "asked"),
+    [
+        ("beckman_au", "R \x11000301N0095             9501268"),
+        ("sysmex_ca", "R1210101 051126095\x1100010107632600538B"),
+    ],
+)
+def test_columns_that_the_cable_damaged_are_not_mirrored(driver: str, asked: str) -> None:
+    """Found by the fuzz run: an order would have carried a control character back to the analyzer."""
+    form = load_driver(driver)
+    query = Decoded(MessageType.QUERY, None, query_sample_ids=("9501268",), query_raw=(asked,))
+    assert form.answer(query, [WorkOrder("9501268", ("014",), query_raw=asked)]) is None
+    sound = asked.replace("\x11", "0")
+    assert form.answer(replace(query, query_raw=(sound,)), [WorkOrder("9501268", ("014",), query_raw=sound)])
