@@ -15,6 +15,7 @@ Cannot: say what a message number means (the manual does, none is public), tell 
 from dataclasses import replace
 
 from drivers.driver import Decoded, Driver, Grade, Message, image, known, measurement, suspect
+from drivers.wire import lis2a
 
 TESTS = {
     "HbA1c": measurement("HBA1C", "%"),
@@ -33,9 +34,8 @@ def told(decoded: Decoded, message: Message) -> Decoded:
         else row
         for row in decoded.observations
     )
-    header = message.body.partition(b"\r")[0].decode("latin-1")
-    fields = header.split(header[1:2])
-    sent_at = fields[15].strip() if len(fields) > 15 else None
+    header = lis2a.parse(message.body)[0]
+    sent_at = (header.raw("16") or "").strip()
     return replace(decoded, sent_at=sent_at or None, observations=rows)
 
 

@@ -312,3 +312,9 @@ def test_a_dialect_of_its_own_reads_any_bytes_and_loses_no_row_it_gives(pieces: 
     for name in ("tosoh_hlc723", "sysmex_uc1000", "urit_50"):
         said = decode(name, b"".join(pieces))
         assert [row.ordinal for row in said.observations] == list(range(1, len(said.observations) + 1))
+
+
+def test_a_premier_message_that_begins_with_an_empty_line_is_read() -> None:
+    """Found by the fuzz run: the time of sending was looked for in the first line, whatever stood there."""
+    said = decode("trinity_hb9210", "\r" + astm(head="|||PREMIER^1||||||X|||P|E 1394-97|20261122120110"))
+    assert said.sent_at == "20261122120110"
