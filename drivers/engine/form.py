@@ -108,6 +108,7 @@ class Form:
     free_numbering: bool = False  # frame numbers are not checked (LL-34)
     frame_size: int = 240  # most characters of text in a frame sent to it
     one_record_a_frame: bool = False
+    own_escapes: bool = False  # a delimiter behind an escape delimiter (`&|`) is text
     bare_frames: bool = False  # its frames end without a CR, and so do those sent to it
     codes_are_catalogue: bool = False  # an unlisted code may be a catalogue code or a LOINC
     tests: Mapping[str, TestCode] = field(default_factory=dict)

@@ -46,7 +46,8 @@ class _Met:
 def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Decoded:
     """A whole message said in our words. `readers` keeps the compiled form for each set of delimiters."""
     try:
-        records, marks = lis2a.rows(message.body, form.charset)
+        said = lis2a.standard_escapes(lis2a.text(message.body, form.charset)) if form.own_escapes else message.body
+        records, marks = lis2a.rows(said, form.charset)
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
     cut = message.incomplete and message.body[-1:] not in (b"\r", b"\n") and len(records) > 1

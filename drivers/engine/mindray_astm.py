@@ -9,7 +9,7 @@ order, QA "nothing known". Sample O-4, the barcode (O-3 is sequence^tray^positio
 component 2 (where the code is blank the name is the code), component 4 F a number or I an interpretation · value R-4
 component 1, the interpretation component 2 · unit R-5 · range R-6, `^` for none · flag R-7 · status R-9 · time R-12.
 A QR message may bring its values in O-12 alone: `number^control^lot^expiry^mean^level^SD^value`, repeated. Sequence
-numbers run on from message to message, patients are dummies (PATIENT111).
+numbers run on from message to message, patients are dummies (PATIENT111). A | in a text is sent as `&|`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def settles(said: Decoded, message: Message) -> Decoded:
     """The type that H-12 names, and the values of controls that stand in O-12."""
     if said.type is MessageType.INCOMPLETE:
         return said
-    records = lis2a.parse(message.body) if not said.observations else lis2a.parse(message.body.split(b"\r", 1)[0])
+    body = message.body.lstrip(b"\r\n")  # with rows only its header is asked
+    records = lis2a.parse(body.split(b"\r", 1)[0] if said.observations else lis2a.standard_escapes(lis2a.text(body)))
     kind = (records[0].raw("12") or "").strip().upper()
     if kind == "CR":
         return replace(said, type=MessageType.CALIBRATION)
@@ -100,6 +101,7 @@ FORM: dict[str, Any] = {
     "control": (("H.12", "QR"),),
     "pseudo": r"0+|INVALID.*",
     "query_id": "Q.3.2",
+    "own_escapes": True,
     "retells": retells,
     "settles": settles,
     "reports": latest_with_a_value,

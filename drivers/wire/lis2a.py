@@ -197,6 +197,27 @@ def _sequences(escape: str) -> re.Pattern[str]:
     return re.compile(f"{mark}([FSREHN]|X(?:[0-9A-Fa-f]{{2}})+){mark}")
 
 
+def standard_escapes(said: str) -> str:
+    """A message in which delimiters stand for themselves behind the escape delimiter (`&|`, or between two of them,
+    `&|&`), with the standard's sequences in their place; H, which names the delimiters, stays. WireError as `parse`."""
+    found = lines(said)
+    if not found:
+        raise WireError("the message is empty")
+    marks = delimiters(found[0])
+    if not marks.escape or f"{marks.escape}{marks.field}" not in said[5:]:
+        return said
+    letters = {marks.field: "F", marks.repeat: "R", marks.component: "S", marks.escape: "E"}
+    escape, field = re.escape(marks.escape), re.escape(marks.field)
+    every = "".join(map(re.escape, letters))
+    own = re.compile(rf"{_sequences(marks.escape).pattern}|{escape}(?:([{every}]){escape}|({field}))")
+
+    def read(sent: re.Match[str]) -> str:
+        mark = sent[2] or sent[3]
+        return f"{marks.escape}{letters[mark]}{marks.escape}" if mark else sent[0]
+
+    return "\r".join(line if _is_header(line) else own.sub(read, line) for line in found)
+
+
 def encode(value: str, marks: Delimiters = STANDARD) -> str:
     """Text made safe to stand in a component: delimiters and what 5.1 forbids become escape sequences.
 

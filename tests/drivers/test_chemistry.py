@@ -141,6 +141,14 @@ def test_mindray_is_told_in_an_sa_message_and_no_order_in_qa(name: str) -> None:
     assert (fields(nothing, "H")[0][11], fields(nothing, "L"), fields(nothing, "O")) == ("QA", [["L", "1", "I"]], [])
 
 
+def test_a_bar_in_a_text_of_a_mindray_shifts_no_field() -> None:
+    rows = "R|1|TP^Total &| Protein^^F|6.4^^^^|g/dL|^|H||F||0|20261122\rR|2|X^a&|&b &E& c^^F|1^|mmol/L\r"
+    said = decode("mindray_bs", f"\rH|\\^&|||Mindry^^|||||||PR|1394-97\rO|1|1^1^1|{TUBE}\r{rows}L|1|N\r")
+    assert [(row.name, row.value, row.unit) for row in said.observations] == [
+        ("Total | Protein", "6.4", "g/dL"), ("a|b & c", "1", "mmol/L")
+    ]  # fmt: skip
+
+
 def test_a_blank_code_is_the_name_and_nothing_is_guessed_where_both_are_blank() -> None:
     rows = "R|1|^UREA^^F|1.5^|mg/dL|||||||20261122\rR|2|^ ^^F|2.5^|mg/dL|||||||20261122\r"
     said = decode("agappe_mispa_nano", f"H|\\^&|||Mindry^^|||||||PR|1394-97\rP|1\rO|1|1^1^1|{TUBE}\r{rows}L|1|N\r")
