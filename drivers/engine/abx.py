@@ -37,8 +37,9 @@ def settled(decoded: Decoded, message: Message) -> Decoded:
     """The message with its alarms, pictures and asked samples in their places."""
     records = lis2a.parse(message.body)
     if decoded.query_raw:
-        asked = tuple(identity for raw in decoded.query_raw if (identity := _asked(raw, records[0])))
-        return replace(decoded, query_sample_ids=asked)
+        asked = sorted([(_asked(raw, records[0]), raw) for raw in decoded.query_raw], key=lambda one: not one[0])
+        named = tuple([identity for identity, _ in asked if identity])
+        return replace(decoded, query_sample_ids=named, query_raw=tuple([raw for _, raw in asked]))
     rows = _alarmed(decoded.observations, records)
     rows, found = _parted(rows)
     if rows:
@@ -50,7 +51,7 @@ def settled(decoded: Decoded, message: Message) -> Decoded:
 def _asked(raw: str, header: Record) -> str:
     """The id in Q-3: component 2, or the first where the analyzer sends it as it sends O-3."""
     parts = [lis2a.decode(part, header.delimiters).strip() for part in raw.split(header.delimiters.component)]
-    return next((part for part in parts[:2] if part), "")
+    return next((part for part in parts[:2] if part and part.upper() != "ALL"), "")
 
 
 def _alarmed(rows: Sequence[Observation], records: Sequence[Record]) -> list[Observation]:

@@ -117,9 +117,12 @@ def _walk(segments: list[list[str]], marks: Delimiters, use: Reader) -> _Met:
 def _query(met: _Met, inside: str, segment: Segment) -> None:
     where = place(inside)
     identity = (segment[inside] or "").strip()
-    met.queries_raw.append(segment.raw(str(where.field)) or "")
-    if identity:
+    raw = segment.raw(str(where.field)) or ""
+    if identity:  # each id beside the text that asked for it; a question without one stands behind them
+        met.queries_raw.insert(len(met.queries), raw)
         met.queries.append(identity)
+    else:
+        met.queries_raw.append(raw)
 
 
 def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageType:

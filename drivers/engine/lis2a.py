@@ -63,14 +63,16 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     header = records[0]
     sender, mode = _sent(header, 5), _sent(header, 12)
     head = header_problems(use, sender, mode, ("H-5", "H-12"))
+    asked = [one for query in met.queries for one in _asked(form, query)]
+    asked.sort(key=lambda one: not one[0])  # each id beside the text that asked for it; those without one come last
     return Decoded(
         type=_type(form, message, mode, met),
         sender=sender,
         sent_at=use.plain(_sent(header, 14)),
         observations=observations,
-        query_sample_ids=tuple([identity for query in met.queries for identity in query_ids(form, query)]),
+        query_sample_ids=tuple([identity for identity, _ in asked if identity]),
         problems=tuple(_problems(head, message, met, observations, cut=cut)),
-        query_raw=tuple([repeat for query in met.queries for repeat in query.repeats(3)]),
+        query_raw=tuple([raw for _, raw in asked]),
     )
 
 
@@ -91,7 +93,9 @@ def _walk(records: list[list[str]], marks: list[Delimiters], use: Reader) -> _Me
         if kind not in lis2a.RECORD_TYPES:
             kind = kind.strip().upper()  # 5.5: the letter is case-insensitive
         if kind == "R":
-            standing = standing or use.standing(above)
+            if standing is None:  # no O above: what P and H say
+                standing = use.standing(above)
+                met.controls.add(standing.control)
             rows.append(observation(fields, standing, len(rows) + 1))
             row_above = True
         elif kind == "C":
@@ -152,21 +156,23 @@ def _cancels(form: Form, queries: list[Record]) -> bool:
     return any((query.raw(address.partition(".")[2]) or "").strip().upper() == value for query in queries)
 
 
-def query_ids(form: Form, query: Record) -> list[str]:
-    """The sample ids a Q asks about: one for each repeat of the field; padding off, leading zeros kept.
+def _asked(form: Form, query: Record) -> list[tuple[str, str]]:
+    """What a Q asks about: for each repeat of Q-3 the sample id, "" when it names none, and the repeat as sent. Padding
+    off, leading zeros kept; ALL is no id.
 
-    A repeat of a single component is the id itself, whatever component the first one has it in (Erba's list).
+    A repeat of a single component is the id itself, whatever component the first one has it in (Erba's list), and so is
+    the first component of a further one where the first one left it empty (`^id1^03`, then `id2^03`).
     """
-    if not form.query_id:
-        return []
-    where = place(form.query_id.partition(".")[2])
+    where = place(form.query_id.partition(".")[2] or "3")
     marks = query.delimiters
+    repeats = query.repeats(where.field)
     found = []
-    for repeat in query.repeats(where.field):
-        sent = part(repeat, where, "", marks.component) if marks.component in repeat else repeat
-        identity = lis2a.decode(sent or "", marks).strip()
-        if identity:
-            found.append(identity)
+    for repeat in repeats:
+        begun = repeat.split(marks.component)[0]
+        own = begun.strip() and repeats[0].startswith(marks.component)
+        sent = begun if own or marks.component not in repeat else part(repeat, where, "", marks.component)
+        identity = lis2a.decode(sent or "", marks).strip() if form.query_id else ""
+        found.append(("" if identity.upper() == "ALL" else identity, repeat))
     return found
 
 
