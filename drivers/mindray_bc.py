@@ -8,8 +8,9 @@ value OBX-5 · unit OBX-6, as set on the analyzer (10*9/L, 10*3/uL) · range OBX
 high, and normal or A abnormal) · status OBX-11 · time OBR-7, the analysis. MSH-3 is empty; MSH-11 Q is a control.
 MSH-18 says UNICODE and means UTF-8. PID-8 is a word ("Female").
 Rows that are no results: settings (IS: take mode, blood mode, reference group; Age), gates of the scattergrams
-(`Neu-X`), histograms and scattergrams (ED), their lines (15xxx). IS rows 12xxx are the analyzer's doubts, T or F.
-Names with * (`*ALY#`), Blast, Pltclump, Lip, NRBC: research numbers, known and never reported.
+(`Neu-X`), histograms and scattergrams (ED), their lines (15xxx). IS rows 12xxx, and any of T or F, are the analyzer's
+doubts. Names with * (`*ALY#`), Blast, Pltclump, Lip, NRBC, and MID and GRAN of three-part analyzers: known, never
+reported; some firmware sends numbers as IS.
 PDW has no unit here (a geometric deviation, 9 to 17) and is taken as the catalogue's PDW, whose interval says so.
 A query is an ORM^O01 with the sample in ORC-3 (`ORC|RF||id||IP`), answered by one ORR^O02: MSA with MSH-10 of the
 query, PID, PV1, ORC AF with the sample in ORC-2, OBR 00001, and as OBX what to run: whole blood (08002 W), CBC+DIFF
@@ -30,7 +31,7 @@ from drivers.wire.hl7 import Value
 
 RESEARCH = (
     "26477-0", "13046-8", "10000", "10001", "30376-8", "10049", "10094", "10095", "10096", "10097", "30392-5",
-    "26461-4", "10013",
+    "26461-4", "10013", "10027", "10028", "10029", "10030",
 )  # fmt: skip
 TESTS = counts(LOINC | {"10002": "PCT", "10014": "PLCR"}, {"PDW": {"": "1"}}) | unreported(RESEARCH) | {AGE: detail()}
 DIFFERENTIAL = frozenset(code for code, test in LOINC.items() if test in ABSOLUTE + PERCENT)

@@ -4,7 +4,8 @@ Manual  Sysmex, ASTM host interface of the XP series (E1394-97)
 Proof   capture: an XP-100's message, masked values; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-4 component 3 of `rack^position^id^how it was read` (O-3 stays empty), right-justified in 15
-characters · code R-3 component 5 (component 6 is the dilution) · value R-4, right-justified with blanks · unit R-5 ·
+characters · code R-3 component 5 (component 6 is the dilution) · value R-4, right-justified with blanks, with a
+decimal comma by the language setting: it is read as a point, R-4 as sent is kept · unit R-5 ·
 flags R-7 (N L H, > < outside linearity, W and A doubt) · no range, no status · R-11 is fifteen blanks · time R-13; H
 has none. A control has O-12 Q or an id that begins QC-. The whole message comes in one frame.
 `---.-` with flag A is no result; `+++.+` is above what it counts. Id 0 is a tube nobody named: it goes to the tray.
@@ -14,6 +15,7 @@ Cannot: be asked or told anything; send pictures; give ranges. KX-21 speaks anot
 
 from drivers.driver import Driver, Grade
 from drivers.engine.haematology import counts, unreported
+from drivers.engine.points import pointed
 
 TESTS = counts(
     {
@@ -40,7 +42,8 @@ DRIVER = Driver(
     control=(("O.12", "Q"), ("H.12", "Q")),
     control_id=r"QC-",
     pseudo=r"ERR\d*|0+",
-    masked=r"[-.*]{2,}|[+.]{2,}",
+    masked=r"[-.,*]{2,}|[+.,]{2,}",
     frame_size=63_993,
     tests=TESTS,
+    retells=pointed,
 )

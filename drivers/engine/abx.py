@@ -21,11 +21,15 @@ CURVES, MARKS = "curve", "threshold"
 PICTURES = ("HISTOGRAM", "MATRIX")
 CODES = {
     "WBC": "WBC", "RBC": "RBC", "HGB": "HB", "HCT": "HCT", "MCV": "MCV", "MCH": "MCH", "MCHC": "MCHC", "PLT": "PLT",
-    "RDW": "RDWCV", "RDW-CV": "RDWCV", "RDW-SD": "RDWSD", "MPV": "MPV", "PDW": "PDW", "PCT": "PCT", "P-LCR": "PLCR",
+    "RDW": "RDWCV", "RDW-CV": "RDWCV", "RDW-SD": "RDWSD",
+    "RDWCV": "RDWCV", "RDWSD": "RDWSD", "MPV": "MPV", "PDW": "PDW", "PCT": "PCT", "P-LCR": "PLCR",
     "NEU#": "NEUTA", "LYM#": "LYMPHA", "MON#": "MONOA", "EOS#": "EOSA", "BAS#": "BASOA",
     "NEU%": "NEUTP", "LYM%": "LYMPHP", "MON%": "MONOP", "EOS%": "EOSP", "BAS%": "BASOP",
 }  # fmt: skip
-RESEARCH = ("ALY#", "ALY%", "LIC#", "LIC%", "GRA#", "GRA%", "P-LCC", "IMG#", "IMG%", "IML#", "IML%", "IMM#", "IMM%")
+RESEARCH = (
+    "ALY#", "ALY%", "LIC#", "LIC%", "GRA#", "GRA%", "P-LCC", "IMG#", "IMG%", "IML#", "IML%", "IMM#", "IMM%",
+    "MIC", "MAC",
+)  # fmt: skip
 
 
 def in_the_usual_units(row: Observation, _sent: RowText) -> Observation:

@@ -25,7 +25,8 @@ def unlisted(row: Said) -> Kind:
     if row.type == "ED":
         return Kind.IMAGE
     if row.type == "IS":
-        return Kind.SUSPECT if re.fullmatch(r"12\d{3}", row.code) else Kind.DETAIL
+        doubt = re.fullmatch(r"12\d{3}", row.code) or row.value in ("T", "F")  # 15180-3^Hypochromia^LN
+        return Kind.SUSPECT if doubt else Kind.DETAIL
     if re.search(r"-[XYZ]$", row.name) or re.fullmatch(r"(0[1-9]|15)\d{3}", row.code):
         return Kind.DETAIL
     return Kind.MEASUREMENT

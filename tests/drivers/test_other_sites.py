@@ -62,3 +62,67 @@ def test_a_tube_is_told_by_the_question_that_named_it(name: str, sender: str, un
 def test_a_control_is_known_by_its_header_alone() -> None:
     said = decode("meril_autoquant", "H|\\^&|||Meril|||||||Q", "P|1|LOT7", "R|1|^^^TP|6|g/dL", "L|1|N")
     assert (said.type, said.observations[0].sample_id) == (MessageType.QC, "LOT7")
+
+
+# ---- blood counters ---------------------------------------------------------------------------------------------
+
+XN = ("H|\\^&|||XN-350^00-24", "P|1", f"O|1||^^{TUBE:>22}^B")
+
+
+@pytest.mark.parametrize("sent", ["----", "++++", "++.++", "+++.+"])
+def test_an_xn_masks_what_it_did_not_count(sent: str) -> None:
+    assert row("sysmex_xn", *XN, f"R|1|^^^^WBC^1|{sent}|10*3/uL||A||F", "L|1|N").masked
+
+
+@pytest.mark.parametrize("code", ["Immature_Gran?", "Abn_Lympho/L-Blasts?", "RBC_Lyse_Resistance?", "PLT_Clumps(S)?"])
+def test_a_doubt_of_other_firmware_is_raised_by_its_number(code: str) -> None:
+    xn = load_driver("sysmex_xn")
+    said = [row("sysmex_xn", *XN, f"R|1|^^^^{code}|{sent}|||||F", "L|1|N") for sent in ("90", "100")]
+    assert [xn.raised(one) for one in said] == [False, True]
+
+
+def test_an_xp_set_to_commas_is_read_with_points_and_kept_as_sent() -> None:
+    header = ("H|\\^&|||XP-100^00-13", "P|1", f"O|1||^^{TUBE:>15}^A")
+    said = row("sysmex_xp", *header, "R|1|^^^^PCT^1| 0,341|%||N||||   ||20261103101530", "L|1|N")
+    assert (said.value, said.raw, said.masked) == ("0.341", " 0,341", False)
+    assert row("sysmex_xp", *header, "R|1|^^^^WBC^1|---,-|10*9/L||A", "L|1|N").masked
+
+
+@pytest.mark.parametrize(
+    ("obx", "kind", "raised"),
+    [
+        ("IS|15180-3^Hypochromia^LN||T", "suspect", True),
+        ("IS|12014^Anemia^99MRC||F", "suspect", False),
+        ("IS|01002^Ref Group^99MRC||General", "detail", False),
+        ("ST|01001^Remark^99MRC||note", "detail", False),
+        ("IS|6690-2^WBC^LN||7.1|10*9/L", "measurement", False),
+        ("IS|10027^MID#^99MRC||0.5|10*9/L", "measurement", False),
+    ],
+)
+def test_what_a_row_of_a_mindray_counter_is(obx: str, kind: str, raised: bool) -> None:
+    said = row("mindray_bc", "MSH|^~\\&|||||20261103130000||ORU^R01|41|P|2.3.1", f"OBR|1||{TUBE}", f"OBX|1|{obx}")
+    assert (said.kind, load_driver("mindray_bc").raised(said)) == (kind, raised)
+
+
+def test_an_edan_writes_its_doubt_where_others_write_the_code() -> None:
+    said = decode(
+        "dymind_dh", "MSH|^~\\&|H90|EDANLAB|||20261103101602||ORU^R01|7|P|2.4", f"OBR|1|{TUBE}||CBC",
+        "OBX|1|NM|0|WBC|7.1|10\\S\\9/L|4.0-10.0||||F||N", "OBX|2|NM|1|HGB|93|g/L|110-160||||F||L",
+        "OBX|3|NM|0|LYM-X|97.1", "OBX|4|ST|0|WBC_PNG_BASE64|AAAA",
+    )  # fmt: skip
+    assert [(one.code, one.value, one.unit, one.flags, one.kind) for one in said.observations] == [
+        ("WBC", "7.1", "10^9/L", ("N",), "measurement"), ("HGB", "93", "g/L", ("L",), "measurement"),
+        ("LYM-X", "97.1", None, (), "detail"), ("WBC_PNG_BASE64", "AAAA", None, (), "image"),
+    ]  # fmt: skip
+    assert {one.sample_id for one in said.observations} == {TUBE}
+    assert [len(one.comments) for one in said.observations] == [0, 1, 0, 0]
+
+
+def test_a_pentra_xlr_names_the_width_of_red_cells_in_one_word() -> None:
+    said = row("horiba_pentra", "H|\\^&|||ABX", f"O|1|{TUBE}^00^00||^^^DIF", "R|1|^^^RDWSD^2100-5^1|43|1||||F", "L|1|N")
+    assert load_driver("horiba_pentra").tests[said.code or ""].test == "RDWSD"
+
+
+def test_a_dxh_s_tube_is_the_first_component() -> None:
+    said = row("beckman_dxh", "H|\\!~|||DxH", f"O|1|000{TUBE}!7!2|26", "R|1|!!!WBC!33256-9|4.9|10^9/L", "L|1|N")
+    assert said.sample_id == f"000{TUBE}"
