@@ -3,10 +3,10 @@
 Manual  HL7 v2.3.1 to 2.5.1 chapter 7 (ORU^R01, OUL^R22); the analyzer's own manual must agree: check before connecting
 Proof   manual
 
-Where things sit: sample OBR-3 component 1, where that is empty SPM-2 (OUL^R22), its first part · code OBX-3
-component 1, name component 2 · value OBX-5 whole · unit OBX-6 component 1 · range OBX-7 · flags OBX-8 · status
-OBX-11 · time OBX-14, else OBX-19, else OBR-7 · control MSH-11 Q or SPM-11 Q. A query is QBP^Q11 of 2.5.1 with the
-tube in QPD-3; the answer is RSP^K11, then OML^O33 (engine/law).
+Where things sit: sample SPM-2 (OUL^R22 before the rows, ORU^R01 of 2.5 behind them), its placer's part or its filler's,
+else SAC-3, the container, else OBR-3 component 1 · code OBX-3 component 1, name component 2 · value OBX-5 whole · unit
+OBX-6 component 1 · range OBX-7 · flags OBX-8 · status OBX-11 · time OBX-14, else OBX-19, else OBR-7 · control MSH-11 Q
+or SPM-11 Q. A query is QBP^Q11 of 2.5.1 with the tube in QPD-3; the answer is RSP^K11, then OML^O33 (engine/law).
 A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
 Cannot: answer other queries; know suspects or reruns of an analyzer it does not know.
 """
@@ -25,7 +25,7 @@ DRIVER = Driver(
     title="any analyzer speaking HL7 v2",
     grade=Grade.MANUAL,
     speaks="HL7",
-    sample_id=("OBR.3.1", "SPM.2.1.1"),
+    sample_id=("SPM.2.1.1", "SPM.2.2.1", "SAC.3.1", "OBR.3.1"),
     code="OBX.3.1",
     code_name="OBX.3.2",
     value="OBX.5",

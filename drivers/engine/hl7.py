@@ -56,7 +56,7 @@ class _Met:
     rows: list[Observation] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     queries_raw: list[str] = field(default_factory=list)
-    controls: set[bool] = field(default_factory=set)
+    controls: list[bool] = field(default_factory=list)  # one for each group of rows
 
 
 def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Decoded:
@@ -95,23 +95,35 @@ def _walk(segments: list[list[str]], marks: Delimiters, use: Reader) -> _Met:
     above: dict[str, list[str]] = {}
     standing: Standing | None = None  # read at the first row that asks
     row_above = False  # a comment here belongs to a row
+    begun = 0  # the first row of the group
+    trails: bool | None = None  # does SPM come behind the rows of its group?
     for fields in segments:
         kind = fields[0]
         if kind == "OBX":
             if standing is None:
-                standing = use.standing(above)
-                met.controls.add(standing.control)
+                standing, begun = use.standing(above), len(rows)
+                met.controls.append(standing.control)
             rows.append(observation(fields, standing, len(rows) + 1))
             row_above = True
         elif kind == "NTE":
             if row_above:
                 rows[-1] = commented(rows[-1], fields[3] if len(fields) > 3 else "")
+        elif kind == "SPM" and (trails := bool(rows) if trails is None else trails):
+            row_above = False
+            if standing is not None:
+                _told_late(met, begun, use.standing({**above, kind: fields}))
         elif kind in _ENDS:
             row_above, standing = False, None
             above = {name: above[name] for name in above if name not in _ENDS[kind]} | {kind: fields}
             if kind == use.query_record:
                 _query(met, use.query_inside, Segment(fields, marks))
     return met
+
+
+def _told_late(met: _Met, begun: int, standing: Standing) -> None:
+    """ORU^R01 of version 2.5 names the tube behind its rows (OUL^R22 before them): the next group's it is not."""
+    met.controls[-1] = standing.control
+    met.rows[begun:] = [row._replace(sample_id=standing.sample_id) for row in met.rows[begun:]]
 
 
 def _query(met: _Met, inside: str, segment: Segment) -> None:
@@ -135,7 +147,7 @@ def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageTy
         return MessageType.QUERY
     if training(header.raw("11")):
         return MessageType.OTHER
-    if met.controls == {True} or (not met.rows and _header_says_control(form, header)):
+    if set(met.controls) == {True} or (not met.rows and _header_says_control(form, header)):
         return MessageType.QC
     return MessageType.RESULT if met.rows or kind in ("ORU", "OUL") else MessageType.OTHER
 
@@ -146,7 +158,7 @@ def _header_says_control(form: Form, header: Segment) -> bool:
 
 def _problems(message: Message, met: _Met, observations: tuple[Observation, ...]) -> list[str]:
     problems = message_problems(observations)
-    if met.controls == {True, False}:
+    if len(set(met.controls)) > 1:
         problems.append("controls and patients in one message: none of it is taken as a control")
     if message.incomplete:
         problems.append("the message was cut before its end")

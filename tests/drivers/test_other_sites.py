@@ -126,3 +126,25 @@ def test_a_pentra_xlr_names_the_width_of_red_cells_in_one_word() -> None:
 def test_a_dxh_s_tube_is_the_first_component() -> None:
     said = row("beckman_dxh", "H|\\!~|||DxH", f"O|1|000{TUBE}!7!2|26", "R|1|!!!WBC!33256-9|4.9|10^9/L", "L|1|N")
     assert said.sample_id == f"000{TUBE}"
+
+
+# ---- HL7 that names the tube in SPM -----------------------------------------------------------------------------
+
+OBX = "OBX|1|NM|K^Potassium||4.1|mmol/L"
+
+
+def hl7(kind: str, *segments: str) -> Decoded:
+    return decode("generic_hl7", f"MSH|^~\\&|X|||||||{kind}|9|P|2.5.1", *segments)
+
+
+def test_spm_behind_the_rows_names_their_tube_and_not_the_next_one_s() -> None:
+    said = hl7("ORU^R01^ORU_R01", "ORC|RE", "OBR|1||F1", OBX, f"SPM|1|{TUBE}^F1", "ORC|RE", "OBR|2||F2", OBX,
+               f"SPM|1|^{OTHER}", "ORC|RE", "OBR|3", OBX)  # fmt: skip
+    assert [one.sample_id for one in said.observations] == [TUBE, OTHER, None]
+    assert hl7("ORU^R01", "OBR|1", OBX, "SPM|1|LOT7|||||||||Q").type is MessageType.QC
+
+
+def test_spm_before_the_rows_names_the_tube_of_all_its_orders() -> None:
+    said = hl7("OUL^R22^OUL_R22", f"SPM|1|{TUBE}", "OBR|1||F1", OBX, "OBR|2||F2", OBX, "SPM|2", f"SAC|||{OTHER}",
+               "OBR|1||F3", OBX, "SPM|3", "OBR|1", OBX)  # fmt: skip
+    assert [one.sample_id for one in said.observations] == [TUBE, TUBE, OTHER, None]
