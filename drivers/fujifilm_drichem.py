@@ -32,8 +32,21 @@ NAMES = {
 
 
 def read(form: Form, message: Message) -> Decoded:
+    """The lines of a block, each of a sample of its own."""
+    lines = [line for line in re.split(r"[\r\n]+", "".join(texts_of(form, message.body))) if line.strip()] or [""]
+    said = [_line(form, line.split(",")) for line in lines]
+    rows = [row for one in said for row in one.observations]
+    types = {one.type for one in said}
+    return replace(
+        said[0],
+        type=said[0].type if len(types) == 1 else MessageType.RESULT,
+        observations=tuple([row._replace(ordinal=number) for number, row in enumerate(rows, 1)]),
+        problems=tuple(dict.fromkeys(what for one in said for what in one.problems)),
+    )
+
+
+def _line(form: Form, columns: list[str]) -> Decoded:
     """One line: its head, then its tests by sevens."""
-    columns = "".join(texts_of(form, message.body)).strip("\r\n").split(",")
     kind, date, time = (column.strip() for column in (columns + [""] * HEAD)[1:4])
     if columns[0].strip() != "R" or len(columns) < HEAD:
         return other(MessageType.OTHER, f"a line {columns[0][:10]!r} of {len(columns)} columns is no result line")

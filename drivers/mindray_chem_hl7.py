@@ -23,21 +23,24 @@ from dataclasses import replace
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType, Observation, WorkOrder
 from drivers.engine.chemistry import latest_with_a_value, material
 from drivers.engine.form import MASKED, RowText
-from drivers.engine.hl7_replies import echo, find, header, keep_question, question
+from drivers.engine.hl7_replies import echo, header, keep_question, question
 from drivers.wire import hl7
 from drivers.wire.hl7 import Segment, Value
 
 FIRST_TEST = 29
+CONTROL = "2"
 
 
 def retells(row: Observation, sent: RowText) -> Observation:
-    """The name of OBX-4, which is the code where the number is empty."""
+    """The name of OBX-4, which is the code where the number is empty; a control's own name for its id."""
     name = (sent.get("OBX.4") or "").strip() or None
+    if (sent.get("MSH.16") or "").strip() == CONTROL:
+        row = row._replace(sample_id=(sent.get("OBR.13") or "").strip() or None)
     return row._replace(name=name, code=row.code or name)
 
 
 def settles(said: Decoded, message: Message) -> Decoded:
-    """The kind that MSH-16 names; a control's own name for its id; the question kept whole for the answer."""
+    """The kind that MSH-16 names; the rows of a control that came without an OBX; the question kept whole."""
     if said.type not in (MessageType.RESULT, MessageType.QC):
         return keep_question(said, message)
     segments = hl7.parse(message.body)
@@ -45,10 +48,7 @@ def settles(said: Decoded, message: Message) -> Decoded:
         return replace(said, type=MessageType.CALIBRATION)
     if said.type is MessageType.RESULT:
         return said
-    order = find(segments, "OBR")
-    control = ((order["13"] or "").strip() or None) if order else None
-    rows = tuple(row._replace(sample_id=control) for row in said.observations) or _controls(segments)
-    return replace(said, observations=rows, problems=())
+    return replace(said, observations=said.observations or _controls(segments), problems=())
 
 
 def _controls(segments: list[Segment]) -> tuple[Observation, ...]:
@@ -107,7 +107,7 @@ DRIVER = Driver(
     no_range=r"-*",
     status="OBX.11",
     observed_at="OBX.14",
-    control=(("MSH.16", "2"),),
+    control=(("MSH.16", CONTROL),),
     pseudo=r"0+|Invalid",
     masked=MASKED + r"|-0x0fffffff",
     query_id="QRD.8.1",

@@ -34,7 +34,8 @@ TESTS = dict.fromkeys(("950", "951", "952"), known())
 
 def diluted(row: Observation, sent: RowText) -> Observation:
     """The row with its dilution as a comment, where it was diluted."""
-    dilution = (sent.get("R.3.4") or "").partition("+")[0].strip()
+    dilution, plus, _ = (sent.get("R.3.4") or "").partition("+")
+    dilution = dilution.strip() if plus else ""
     plain = not dilution.strip("0").strip(".") or dilution.rstrip("0").rstrip(".") == "1"
     return row if plain else row._replace(comments=(f"dilution {dilution}", *row.comments))
 
@@ -45,7 +46,8 @@ def replicates(decoded: Decoded, _message: Message) -> Decoded:
     seen: set[tuple[object, ...]] = set()
     rows: list[Observation] = []
     for row in decoded.observations:
-        several = count[_test(row)] > 1 and row.kind is Kind.MEASUREMENT and row.code is not None
+        named = row.kind is Kind.MEASUREMENT and row.code is not None and row.sample_id is not None
+        several = named and count[_test(row)] > 1
         rows.append(row._replace(aspect=REPLICATE if _test(row) in seen else MEAN) if several else row)
         seen.add(_test(row))
     return replace(decoded, observations=tuple(rows))

@@ -16,14 +16,23 @@ Rank = Callable[[Observation], int]
 
 
 def best_of_each_test(observations: Sequence[Observation], rank: Rank) -> tuple[bool, ...]:
-    """For each row: is it the one to report? Of equals the latest with a value, then the later in the message."""
+    """For each row: is it the one to report? Of equals the latest with a value, then the later in the message.
+
+    Rows of tubes without an id are not compared: two of them may be two patients'.
+    """
     best: dict[tuple[str | None, str | None], Observation] = {}
     for row in observations:
         if row.kind is Kind.MEASUREMENT and row.code is not None and rank(row) >= 0:
             key = (row.sample_id, row.code)
             best[key] = max(best.get(key, row), row, key=lambda one: (rank(one), *_latest(one)))
     chosen = {id(row) for row in best.values()}
-    return tuple(id(row) in chosen or (row.kind is Kind.MEASUREMENT and row.code is None) for row in observations)
+    return tuple(id(row) in chosen or _nobodys(row, rank) for row in observations)
+
+
+def _nobodys(row: Observation, rank: Rank) -> bool:
+    """A measurement that cannot be compared with others: it has no code, or its tube no id."""
+    unnamed = not (row.sample_id or "").strip("0") or (row.sample_id or "").startswith("@")
+    return row.kind is Kind.MEASUREMENT and (row.code is None or (unnamed and rank(row) >= 0))
 
 
 def _latest(row: Observation) -> tuple[bool, str, int]:

@@ -148,3 +148,54 @@ def test_spm_before_the_rows_names_the_tube_of_all_its_orders() -> None:
     said = hl7("OUL^R22^OUL_R22", f"SPM|1|{TUBE}", "OBR|1||F1", OBX, "OBR|2||F2", OBX, "SPM|2", f"SAC|||{OTHER}",
                "OBR|1||F3", OBX, "SPM|3", "OBR|1", OBX)  # fmt: skip
     assert [one.sample_id for one in said.observations] == [TUBE, TUBE, OTHER, None]
+
+
+# ---- chemistry --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("R|1|^^^TP|6.1|g/dL|0^0||H|N|F||||20131203141051", (("H",), "F", "20131203141051")),
+        ("R|1|^^^TP|6.1|g/dL|0^0|L|N|F||||20131203141051|AQ-400", (("L",), "F", "20131203141051")),
+    ],
+)
+def test_a_meril_s_record_is_read_shifted_or_not(record: str, said: tuple[object, ...]) -> None:
+    found = row("meril_autoquant", "H|\\^&|||Meril", f"P|1|{TUBE}", record, "L|1|N")
+    assert (found.flags, found.status, found.observed_at) == said
+
+
+@pytest.mark.parametrize("identity", ["", "0000"])
+def test_two_tubes_nobody_named_are_not_two_runs_of_one(identity: str) -> None:
+    erba = decode("erba_xl", "H|`^&", *2 * (f"O|1|{identity}", "R|1|^^^TP|6.1|g/dL|||N|F"), "L|1|N")
+    assert load_driver("erba_xl").reportable(erba.observations) == (True, True)
+    vitros = decode("ortho_vitros", "H|\\^&|||3600796", *2 * ("O|1|^2^1", "R|1|^^^1.0+002+1|5|mg/dL"), "L|1|N")
+    assert load_driver("ortho_vitros").reportable(vitros.observations) == (True, True)
+
+
+def test_a_vitros_row_without_a_dilution_is_not_diluted() -> None:
+    assert row("ortho_vitros", "H|\\^&|||3600796", f"O|1|{TUBE}", "R|1|^^^002|15|mg/dL", "L|1|N").comments == ()
+
+
+def test_controls_of_a_mindray_in_one_message_keep_their_own_names() -> None:
+    said = decode(
+        "mindray_chem_hl7", "MSH|^~\\&|||||20120508094822||ORU^R01|1|P|2.3.1||||2||ASCII",
+        "OBR|1|2|TBil||||||||||LOW", "OBX|1|NM|2|TBil|1|mg/dL", "OBR|2|2|TBil||||||||||HIGH", "OBX|1|NM|2|TBil|4|mg/dL",
+    )  # fmt: skip
+    assert (said.type, [one.sample_id for one in said.observations]) == (MessageType.QC, ["LOW", "HIGH"])
+
+
+def test_a_test_that_an_indiko_sent_back_is_named_beside_results() -> None:
+    orders = (f"O|1|{TUBE}^0.0^5^2||^^^ALB", "R|1|^^^ALB^0.0|25.5|g/l", f"O|2|{TUBE}||^^^sTfR{'|' * 21}X")
+    said = decode("thermo_indiko", "H|\\^&|||1^Analyzer 1^7.0", "P|1", *orders, "L|1|N")
+    assert said.problems == ("sent back without being run: sTfR",)
+
+
+def test_lines_of_a_drichem_are_each_of_their_own_tube() -> None:
+    head = "R,NORMAL ,30-08-2024,12:0{},{},{},             ,49,9,999,01,01,TBIL-PS ,=,{}      mg/dl ,01,0.0  ,0.0  ,  "
+    body = "\x02" + head.format(7, 1, TUBE, "0.1") + "\r\n" + head.format(9, 2, OTHER, "4.2") + "\r\n\x03"
+    said = load_driver("fujifilm_drichem").decode(Message("1", "a", datetime(2026, 1, 1, tzinfo=UTC), body.encode()))
+    assert [(one.sample_id, one.value, one.observed_at, one.ordinal) for one in said.observations] == [
+        (TUBE, "0.1", "30-08-2024 12:07", 1), (OTHER, "4.2", "30-08-2024 12:09", 2)
+    ]  # fmt: skip
+    assert said.problems == ()
