@@ -5,8 +5,8 @@ Proof   capture: a message with decimal commas; not yet run beside a lab's own a
 
 Where things sit: sample O-3 component 1, `AUTOSID…` when nobody gave one · code R-3 component 4 (component 5 an old
 LOINC) · value R-4, with a decimal comma by the language setting: it is read as a point, R-4 as sent is kept · R-5 the
-number of a unit system: 1 is the usual one (10*3/mm3, g/dL, %, um3, pg), results of others are held · flags R-7 (H L)
-· status R-9 · time R-13. H is one field short: H-11 P, H-13 the time sent. H-5 is SAT.
+number of a unit system: 1 is the usual one (10*3/mm3, g/dL, %, um3, pg; of PDW nobody says it: held), results of others
+are held · flags R-7 (H L) · status R-9 · time R-13. H is one field short: H-11 P, H-13 the time sent. H-5 is SAT.
 C above the first R is an alarm, in C-3 (`alarm^^^G1`), said of all rows. C below an R are its curves, as hex
 (`curve^PLT^0^63^…`), kept as images, and thresholds. THT is the plateletcrit. GRA are granulocytes: no test of the
 catalogue, shown and never reported; MON are what the analyzer itself calls monocytes.
@@ -42,7 +42,7 @@ DRIVER = Driver(
     observed_at="R.13",
     control=(("O.12", "Q"), ("H.12", "Q"), ("O.16.1", "CTRL")),
     pseudo=r"AUTO_?SID\d*|0+",
-    tests=counts(abx.CODES | {"THT": "PCT"}, {"": {"": "1"}}) | unreported(abx.RESEARCH),
+    tests=counts(abx.CODES | {"THT": "PCT"}, abx.UNSENT) | unreported(abx.RESEARCH),
     retells=retold,
     settles=abx.settled,
 )

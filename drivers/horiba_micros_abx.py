@@ -67,5 +67,5 @@ DRIVER = Driver(
     control_id=r"QC",
     pseudo=r"0+",
     masked=r"[-.*+]{2,}.*",
-    tests=counts(abx.CODES | {"THT": "PCT"}, {"": {"": "1"}}) | unreported(abx.RESEARCH),
+    tests=counts(abx.CODES | {"THT": "PCT"}, abx.UNSENT) | unreported(abx.RESEARCH),
 )

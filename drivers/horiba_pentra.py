@@ -11,7 +11,7 @@ below an R of that one. A query is Q-3 in the shape of O-3.
 Unit system 1 is the usual one (10*3/mm3, 10*6/mm3, g/dL, %, um3, pg), 2 to 4 are others: their results are held.
 On a line of 7 bits `10³/mm³` arrives as `10)/mm)`, `10⁶/mm³` as `102/mm)`, `µm³` as `5m)`: read as
 that for counts and volumes only, where every other unit damages differently; set the line to 8 bits.
-No unit at all (differentials of the Pentra 60) means the usual one.
+No unit at all (differentials of the Pentra 60) means the usual one; PDW, which comes in fL or %, is then held.
 Cannot: answer queries; draw curves; tell a control but by O-12 Q, H-12 Q or O-16 CTRL.
 """
 
@@ -20,9 +20,9 @@ from drivers.engine import abx
 from drivers.engine.haematology import counts, unreported
 
 DAMAGED = {
-    **{test: {"10)/mm)": "1"} for test in ("WBC", "PLT")},
-    "RBC": {"102/mm)": "1"},
-    **{test: {"5m)": "1"} for test in ("MCV", "MPV")},
+    **{test: {"": "1", "10)/mm)": "1"} for test in ("WBC", "PLT")},
+    "RBC": {"": "1", "102/mm)": "1"},
+    **{test: {"": "1", "5m)": "1"} for test in ("MCV", "MPV")},
 }
 
 DRIVER = Driver(
@@ -43,7 +43,7 @@ DRIVER = Driver(
     pseudo=r"AUTO_?SID\d*|0+",
     query_id="Q.3.2",
     query_cancel=("Q.13", "A"),
-    tests=counts(abx.CODES, {"": {"": "1"}, **DAMAGED}) | unreported(abx.RESEARCH),
+    tests=counts(abx.CODES, {**abx.UNSENT, **DAMAGED}) | unreported(abx.RESEARCH),
     retells=abx.in_the_usual_units,
     settles=abx.settled,
 )

@@ -26,6 +26,8 @@ CODES = {
     "NEU#": "NEUTA", "LYM#": "LYMPHA", "MON#": "MONOA", "EOS#": "EOSA", "BAS#": "BASOA",
     "NEU%": "NEUTP", "LYM%": "LYMPHP", "MON%": "MONOP", "EOS%": "EOSP", "BAS%": "BASOP",
 }  # fmt: skip
+# Without a unit it is the usual one, but of PDW, whose unit none of the systems names: fL and % are in use.
+UNSENT = {test: {"": "1"} for test in {*CODES.values()} - {"PDW"}}
 RESEARCH = (
     "ALY#", "ALY%", "LIC#", "LIC%", "GRA#", "GRA%", "P-LCC", "IMG#", "IMG%", "IML#", "IML%", "IMM#", "IMM%",
     "MIC", "MAC",

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_POWERS = ("10*", "10^", "10E", "10e", "10**", "x10^", "x10*", "x10E", "x10e")
+_RAISED = str.maketrans("012369", "⁰¹²³⁶⁹")
+_VOLUMES = ("/uL", "/ul", "/µL", "/μL", "/mm3", "/mm^3", "/mm³", "/cumm")
+
+
+def _power(exponent: str) -> list[str]:
+    """Ways to write ten to a power; 1E03 as a Yumizen prints it."""
+    raised = exponent.translate(_RAISED)
+    return [*(power + exponent for power in _POWERS), f"1E{exponent:0>2}", f"10{raised}", f"x10{raised}"]
+
 
 def _counts(thousands: str, per_litre: str) -> tuple[str, ...]:
     """10*3/uL and 10*9/L are the same number: every way to write the power, the litre and the cubic millimetre."""
-    powers = ("10*", "10^", "10E", "10e", "x10^")
-    volumes = ("/uL", "/ul", "/µL", "/μL", "/mm3")
-    floats = (f"1E0{thousands}/mm3", f"1E0{thousands}/uL")  # as a Yumizen prints 10 to the third
-    return (
-        floats
-        + tuple(p + thousands + v for p in powers for v in volumes)
-        + tuple(p + per_litre + v for p in powers for v in ("/L", "/l"))
-    )
+    small = [power + volume for power in _power(thousands) for volume in _VOLUMES]
+    return (*small, *(power + litre for power in _power(per_litre) for litre in ("/L", "/l")))
 
 
 _PER_NANOLITRE = (*_counts("3", "9"), "K/uL")
@@ -35,11 +39,12 @@ def _same(*spellings: str) -> dict[str, str]:
 
 # UCUM unit of the catalogue → {spelling: factor}
 UNITS: Mapping[str, Mapping[str, str]] = {
-    "10*3/uL": _same(*_PER_NANOLITRE) | {"/uL": "0.001", "/cumm": "0.001", "10*2/uL": "0.1", "lakh/cumm": "100"},
+    "10*3/uL": _same(*_PER_NANOLITRE)
+    | {"/uL": "0.001", "/cumm": "0.001", "10*2/uL": "0.1", "10*4/uL": "10", "lakh/cumm": "100"},
     "10*6/uL": _same(*_PER_PICOLITRE) | {"10*4/uL": "0.01"},
     "g/dL": _same(*_G_DL) | {"g/L": "0.1", "g/l": "0.1"},
     "%": _same("%"),
-    "fL": _same("fL", "fl", "um3", "um^3", "µm3", "μm3"),
+    "fL": _same("fL", "fl", "um3", "um^3", "µm3", "μm3", "µm^3", "µm³", "μm³"),
     "pg": _same("pg", "PG"),
     "mg/dL": _same(*_MG_DL),
     "U/L": _same("U/L", "U/l", "u/l", "IU/L", "IU/l"),

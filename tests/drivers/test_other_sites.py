@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
-from drivers.driver import Decoded, Message, MessageType, Observation, load_driver
+from drivers.driver import Decoded, Message, MessageType, Observation, driver_names, load_driver, units
 
 TUBE, OTHER = "107632600424", "107632600435"
 
@@ -199,3 +201,48 @@ def test_lines_of_a_drichem_are_each_of_their_own_tube() -> None:
         (TUBE, "0.1", "30-08-2024 12:07", 1), (OTHER, "4.2", "30-08-2024 12:09", 2)
     ]  # fmt: skip
     assert said.problems == ()
+
+
+# ---- units ------------------------------------------------------------------------------------------------------
+
+LITRE = Decimal("1E6")  # microlitres
+PREFIX = {"3": 3, "6": 6, "9": 9, "12": 12, "³": 3, "⁶": 6, "⁹": 9, "¹²": 12, "03": 3, "06": 6, "09": 9}
+
+
+def per_microlitre(unit: str) -> Decimal:
+    """How many cells in a microlitre one of this unit is, by arithmetic on its spelling."""
+    named = {"K/uL": 1000, "M/uL": 10**6, "million/cumm": 10**6, "lakh/cumm": 10**5, "/uL": 1, "/cumm": 1}
+    if unit in named:
+        return Decimal(named[unit])
+    power, volume = unit.split("/")
+    exponent = re.fullmatch(r"x?1(?:0(?:\*\*?|\^|[Ee])?|E)(\d+|[³⁶⁹]|¹²)", power)
+    assert exponent is not None, unit
+    cells = Decimal(10) ** PREFIX.get(exponent[1], int(exponent[1]) if exponent[1].isascii() else -1)
+    return cells / LITRE if volume.lower() == "l" else cells
+
+
+@pytest.mark.parametrize("ucum", ["10*3/uL", "10*6/uL"])
+def test_every_spelling_of_a_count_has_the_factor_that_arithmetic_gives(ucum: str) -> None:
+    for spelling, (_, factor) in units(ucum).items():
+        assert Decimal(factor) == per_microlitre(spelling) / per_microlitre(ucum), spelling
+    assert {"10³/µL", "x10^9/L", "10E3/mm3"} <= units("10*3/uL").keys()
+
+
+MOLAR = {  # grams per mole of the substance, ten times smaller: mg/dL of one mmol/L
+    "GLUF": "18.016", "UREA": "6.006", "BUN": "2.801", "CREAT": "11.312", "URIC": "16.811", "TBIL": "58.467",
+    "DBIL": "58.467", "CHOL": "38.665", "HDL": "38.665", "LDL": "38.665", "TG": "88.54", "CA": "4.0078",
+    "PHOS": "3.0974", "MG": "2.4305", "IRON": "5.5845", "TIBC": "5.5845",
+}  # fmt: skip
+OF_ONE_MILLIMOLE = {"mmol/l": 1, "umol/l": Decimal("0.001")}
+
+
+@pytest.mark.parametrize("name", driver_names())
+def test_every_molar_factor_is_the_substance_s(name: str) -> None:
+    for code, meaning in load_driver(name).tests.items():
+        for test in (meaning.test or "").split("|"):
+            for unit, (ucum, factor) in meaning.units.items():
+                size = OF_ONE_MILLIMOLE.get(unit.lower().replace("µ", "u").replace("μ", "u"))
+                if test in MOLAR and size is not None:
+                    of_a_gram = {"mg/dL": 1, "ug/dL": 1000}[ucum]
+                    wanted = Decimal(MOLAR[test]) * size * of_a_gram
+                    assert abs(Decimal(factor) - wanted) / wanted < Decimal("0.002"), (code, unit)
