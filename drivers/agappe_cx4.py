@@ -48,6 +48,7 @@ DRIVER = Driver(
     no_range=r"[\^\\]*",
     status="R.9",
     observed_at="R.13",
+    control=(("O.12", "Q"), ("H.12", "Q")),
     pseudo=r"0+",
     query_id="Q.3.1",
     tests=chemistry(USUAL_NAMES) | chemistry({ANY_GLUCOSE: "GLU(HK) GLU(OX)"}),

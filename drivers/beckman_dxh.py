@@ -33,8 +33,9 @@ def unlisted(row: Said) -> Kind:
 
 
 def flagged(row: Observation, sent: RowText) -> Observation:
-    """The flags that stand beside the value, each without its blanks."""
-    return row._replace(flags=tuple((sent.get("R.4.2") or "").split()))
+    """The flags that stand beside the value, each without its blanks; R-8 where there is none."""
+    flags = (sent.get("R.4.2") or "").split() or (sent.get("R.8") or "").split()
+    return row._replace(flags=tuple(flags))
 
 
 DRIVER = Driver(

@@ -21,8 +21,8 @@ AGE = "30525-0"  # as typed on the analyzer
 
 
 def unlisted(row: Said) -> Kind:
-    """Settings, gates and curves by their kind and number; pictures by ED; anything else is a number."""
-    if row.type == "ED":
+    """Settings, gates and curves by their kind and number; pictures by ED or RP; anything else is a number."""
+    if row.type in ("ED", "RP"):
         return Kind.IMAGE
     if row.type == "IS":
         doubt = re.fullmatch(r"12\d{3}", row.code) or row.value in ("T", "F")  # 15180-3^Hypochromia^LN

@@ -98,7 +98,7 @@ FORM: dict[str, Any] = {
     "aspect": "R.3.4",
     "aspects": {"F": "", "I": "interpretation"},
     "observed_at": "R.12",
-    "control": (("H.12", "QR"),),
+    "control": (("H.12", "QR"), ("O.12", "Q"), ("H.12", "Q")),
     "pseudo": r"0+|INVALID.*",
     "query_id": "Q.3.2",
     "own_escapes": True,

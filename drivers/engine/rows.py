@@ -238,7 +238,7 @@ class Reader:
 
     def unit(self, sent: str, found: str | None) -> str | None:
         """The unit, padding off; `10^9/L` whose ^ the analyzer did not escape is the whole field."""
-        return (self.plain(sent if found == "10" else found) or "").strip() or None
+        return (self.plain(sent if found in ("10", "x10") else found) or "").strip() or None
 
     def range(self, _sent: str, found: str | None) -> str | None:
         """The range; a text by which the analyzer says that it has none (`^\\^`) is none."""

@@ -246,3 +246,35 @@ def test_every_molar_factor_is_the_substance_s(name: str) -> None:
                     of_a_gram = {"mg/dL": 1, "ug/dL": 1000}[ucum]
                     wanted = Decimal(MOLAR[test]) * size * of_a_gram
                     assert abs(Decimal(factor) - wanted) / wanted < Decimal("0.002"), (code, unit)
+
+
+@pytest.mark.parametrize(
+    ("obx", "value", "unit"),
+    [
+        ("SN|K||<^5|x10^9/L", "<5", "x10^9/L"),
+        ("SN|K||^1^:^128", "1:128", None),
+        ("SN|K||7.1|10^9/L", "7.1", "10^9/L"),
+        ("CWE|HIV||260385009^Negative^SCT", "Negative", None),
+        ("CE|HIV||POS", "POS", None),
+        ("ST|HIV||a^b", "a^b", None),
+    ],
+)
+def test_a_structured_value_is_read_as_people_write_it(obx: str, value: str, unit: str | None) -> None:
+    said = hl7("ORU^R01", f"OBR|1||{TUBE}", f"OBX|1|{obx}").observations[0]
+    assert (said.value, said.raw, said.unit) == (value, obx.split("|")[3], unit)
+
+
+def test_a_doubt_of_a_dxh_that_stands_beside_no_value_is_kept() -> None:
+    said = row("beckman_dxh", "H|\\!~|||DxH", f"O|1|{TUBE}", "R|1|!!!WBC!33256-9|4.9|10^9/L||3 to 9|A||F", "L|1|N")
+    assert said.flags == ("A",)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "order", "result"),
+    [
+        ("agappe_cx4", "H|\\^&|||CX4", f"O|1|{TUBE}^1^1^2||^^^ALT{'|' * 7}Q", "R|1|^^^ALT|5|U/L"),
+        ("mindray_bs", "H|\\^&|||Mindry^^|||||||PR", f"O|1|9^1^11|{TUBE}|{'|' * 7}Q", "R|1|TP^TP^^F|6|g/dL"),
+    ],
+)
+def test_a_control_of_rc_36_is_a_control_of_every_family(name: str, header: str, order: str, result: str) -> None:
+    assert decode(name, header, "P|1", order, result, "L|1|N").type is MessageType.QC
