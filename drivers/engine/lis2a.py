@@ -38,7 +38,7 @@ class _Met:
     rows: list[Observation] = field(default_factory=list)
     queries: list[Record] = field(default_factory=list)
     controls: set[bool] = field(default_factory=set)
-    orders: int = 0
+    reports: bool = False  # an O that says what became of its order (O-26)
     ended: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -106,7 +106,7 @@ def _walk(records: list[list[str]], marks: list[Delimiters], use: Reader) -> _Me
             above = _above(above, kind, fields)
             if kind == "O":
                 standing = use.standing(above)
-                met.orders += 1
+                met.reports = met.reports or (_sent(fields, 26) or "").strip().upper() in _REPORTS
                 met.controls.add(standing.control)
         else:
             row_above = row_above and kind == "M"
@@ -114,6 +114,7 @@ def _walk(records: list[list[str]], marks: list[Delimiters], use: Reader) -> _Me
     return met
 
 
+_REPORTS = frozenset("FCPXIYZR")  # 8.4.26: O and Q are orders, and none is one too
 _ENDS = {"H": ("P", "O"), "P": ("O",), "O": ()}  # a record ends all of its own and lower levels (RC-04)
 
 
@@ -143,7 +144,7 @@ def _type(form: Form, message: Message, mode: str | None, met: _Met) -> MessageT
         return MessageType.OTHER
     if met.controls == {True}:
         return MessageType.QC
-    if met.rows or met.orders:
+    if met.rows or met.reports:
         return MessageType.RESULT
     return MessageType.OTHER
 

@@ -278,3 +278,16 @@ def test_a_doubt_of_a_dxh_that_stands_beside_no_value_is_kept() -> None:
 )
 def test_a_control_of_rc_36_is_a_control_of_every_family(name: str, header: str, order: str, result: str) -> None:
     assert decode(name, header, "P|1", order, result, "L|1|N").type is MessageType.QC
+
+
+@pytest.mark.parametrize(("report", "kind"), [("", "other"), ("O", "other"), ("Q\\O", "other"), ("X", "result")])
+def test_an_order_that_brings_no_result_is_one_only_when_it_says_what_became_of_it(report: str, kind: str) -> None:
+    order = f"O|1|{TUBE}^03||^^^GLU|R||||||A" + "|" * 14 + report
+    assert decode("generic_astm", "H|\\^&|||HOST", "P|1", order, "L|1|N").type == kind
+
+
+def test_a_celltac_s_tube_stands_in_o_3_where_o_4_is_empty() -> None:
+    header = "H|\\^&|||MEK-1305^1^00984^V02-13"
+    orders = (f"O|1|{TUBE}^A^1", f"O|1|^M^1|{OTHER}")
+    said = [row("nihonkohden_celltac", header, order, "R|1|^^^ESR|9|mm^9^0", "L|1") for order in orders]
+    assert [one.sample_id for one in said] == [TUBE, OTHER]
