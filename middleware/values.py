@@ -32,11 +32,11 @@ class Number(NamedTuple):
 
 
 def number(text: str, decimals: int = 0) -> Number | None:
-    """The number in a text, with `<` or `>` before it and a decimal comma or point; None when it is none.
+    """The number in a text, with `<`, `>`, `≤` or `≥` before it and a decimal comma or point; None when it is none.
 
     A comma before exactly three digits is doubtful unless the test prints three decimals.
     """
-    found = _NUMBER.fullmatch(text.strip())
+    found = _NUMBER.fullmatch(text.strip().replace("≤", "<=").replace("≥", ">="))
     if found is None:
         return None
     comparator, sign, whole, mark, fraction = found.groups("")

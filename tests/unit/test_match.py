@@ -212,6 +212,13 @@ def test_every_decimal_survives(value: Decimal, decimals: int) -> None:
         assert found.value == value
 
 
+def test_a_bound_of_one_character_is_a_bound() -> None:
+    """Latin letters and the signs of mathematics mean the same."""
+    assert [(found.comparator, found.value) for text in ("≥ 15", "≤0.3") if (found := number(text, 1))] == [
+        (">=", Decimal(15)), ("<=", Decimal("0.3"))
+    ]  # fmt: skip
+
+
 # ---- flags ------------------------------------------------------------------------------------------------------
 
 
