@@ -24,7 +24,7 @@ TESTS = counts(
         "NE": "NEUTP", "LY": "LYMPHP", "MO": "MONOP", "EO": "EOSP", "BA": "BASOP",
         "NE#": "NEUTA", "LY#": "LYMPHA", "MO#": "MONOA", "EO#": "EOSA", "BA#": "BASOA", "RET": "RETIC", "RET%": "RETIC",
     }
-) | unreported(("UWBC", "NRBC", "NRBC#", "RET#", "IRF", "MRV", "MDW", "@PCT", "@PDW"))  # fmt: skip
+) | unreported(("UWBC", "NRBC", "NRBC#", "RET#", "IRF", "MRV", "MDW", "@PCT", "@PDW", "@EGC", "@EGC#"))  # fmt: skip
 
 
 def unlisted(row: Said) -> Kind:

@@ -8,6 +8,8 @@ H-12 says what a message is: PR results of samples, QR results of controls, CR a
 order, QA "nothing known". Sample O-4, the barcode (O-3 is sequence^tray^position) · code R-3 component 1, name
 component 2 (where the code is blank the name is the code), component 4 F a number or I an interpretation · value R-4
 component 1, the interpretation component 2 · unit R-5 · range R-6, `^` for none · flag R-7 · status R-9 · time R-12.
+The manual prints R shifted by one from the range on (range R-7, flag R-8, status R-10, time R-14): then R-10 is a
+letter, where analyzers repeat the value.
 A QR message may bring its values in O-12 alone: `number^control^lot^expiry^mean^level^SD^value`, repeated. Sequence
 numbers run on from message to message, patients are dummies (PATIENT111). A | in a text is sent as `&|`.
 """
@@ -26,13 +28,25 @@ from drivers.wire import lis2a
 from drivers.wire.lis2a import Record, Value
 
 VERSION = "1394-97"
+_STATUS = frozenset("CPFXIR")
 
 
 def retells(row: Observation, sent: RowText) -> Observation:
     """A blank code is the name; an interpretation stands for the value where there is no number, beside it else."""
     said = (sent.get("R.4.2") or "").strip()
     value = said if said and not row.value else row.value
+    if (sent.get("R.10") or "").strip() in _STATUS:
+        row = _as_printed(row, sent)
     return row._replace(code=row.code or row.name, value=value, coded=said or None)
+
+
+def _as_printed(row: Observation, sent: RowText) -> Observation:
+    """A row that is shifted as in the manual."""
+    limits, flags = sent.get("R.7") or "", (sent.get("R.8") or "").split()
+    return row._replace(
+        range=limits if limits.strip("^\\ ") else None, flags=tuple(flags), status=(sent.get("R.10") or "").strip(),
+        observed_at=sent.get("R.14") or sent.get("R.13") or None,
+    )  # fmt: skip
 
 
 def settles(said: Decoded, message: Message) -> Decoded:

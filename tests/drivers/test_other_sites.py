@@ -291,3 +291,11 @@ def test_a_celltac_s_tube_stands_in_o_3_where_o_4_is_empty() -> None:
     orders = (f"O|1|{TUBE}^A^1", f"O|1|^M^1|{OTHER}")
     said = [row("nihonkohden_celltac", header, order, "R|1|^^^ESR|9|mm^9^0", "L|1") for order in orders]
     assert [one.sample_id for one in said] == [TUBE, OTHER]
+
+
+def test_a_mindray_that_sends_as_its_manual_prints_is_read() -> None:
+    records = ("H|\\^&|||BS-800^01.03^123|||||||PR", "P|1||P1", f"O|1|1^1^1|{TUBE}|2^TP^2^1|R")
+    result = "R|1|2^TP^1^F|6.1^|g/dL||5.6^9.9|L||F|||20261103134300|20261103135300|BS^1"
+    said = row("mindray_bs", *records, result, "L|1|N")
+    assert (said.value, said.range, said.flags, said.status) == ("6.1", "5.6^9.9", ("L",), "F")
+    assert said.observed_at == "20261103135300"
