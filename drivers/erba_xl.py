@@ -6,8 +6,8 @@ Proof   capture: results, reruns and queries of XL-640/XL-1000 and EM-200; not y
 Where things sit: sample O-3 component 1 (EM-200: `id^03^tray^position`, 03 the tube type) · code R-3 component 4 ·
 value R-4, `NA` when there is none · unit R-5 · range R-6 (`^DEFAULT`) · R-7 is the instrument's flag (A, N, H, `R1?`) ·
 status R-9 · time R-13 · a comment under each result repeats the flags ("Instrument Flag A,H").
-The repeat delimiter is the backtick; frames hold 1024 characters and are cut anywhere. There is no sender name.
-A query may ask for many samples: `^id1`id2`id3`. Orders need the tube type or the sample is refused.
+The repeat delimiter is the backtick; frames hold 1024 characters and are cut anywhere. There is no sender name. A query
+may ask for many samples: `^id1`id2`id3`. Orders need the tube type, as it was asked or 03, or the sample is refused.
 Reruns come as further rows of the same test. The one to report is the latest by R-13 that has a value (the later row
 where times are equal); when no run has a value it is the latest of them.
 Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves
@@ -33,11 +33,18 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     records: list[Sequence[Value]] = [header(MARKS, query.sender)]
     for number, work in enumerate(orders, 1):
         sent = order(1, work, action="A")
-        sent[2] = (work.sample_id, TUBE)
+        sent[2] = (work.sample_id, _tube(work))
         sent[15] = material(work.specimen).upper()
         records += [["P", str(number)], sent]
     records.append(["L", "1", "F" if orders else "I"])
     return [lis2a.build(records, MARKS, "utf-8")]
+
+
+def _tube(work: WorkOrder) -> str:
+    """The tube type that stands behind the id in the question; 03 where there is none."""
+    asked = [lis2a.decode(part, MARKS).strip() for part in work.query_raw.split(MARKS.component)]
+    behind = asked[asked.index(work.sample_id) + 1 :] if work.sample_id in asked else []
+    return behind[0] if behind and behind[0].isdigit() else TUBE
 
 
 DRIVER = Driver(

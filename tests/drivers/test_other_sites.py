@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from drivers.driver import Decoded, Message, MessageType, Observation, driver_names, load_driver, units
+from drivers.driver import Decoded, Message, MessageType, Observation, WorkOrder, driver_names, load_driver, units
 
 TUBE, OTHER = "107632600424", "107632600435"
 
@@ -56,6 +56,15 @@ def test_a_tube_is_told_by_the_question_that_named_it(name: str, sender: str, un
     """An order that echoes another tube's place would be run on another patient's blood."""
     said = decode(name, f"H|\\^&|||{sender}", f"Q|1|{unread}||ALL", f"Q|2|{read}||ALL", "L|1|N")
     assert (said.query_sample_ids, said.query_raw) == ((TUBE,), (read, unread))
+
+
+def test_an_erba_s_order_echoes_the_tube_type_that_was_asked_about() -> None:
+    asked = decode("erba_xl", "H|`^&", f"Q|1|^{TUBE}^01^1^2`{OTHER}|||S", "L|1|N")
+    works = [
+        WorkOrder(tube, ("GLU",), query_raw=raw) for tube, raw in zip((TUBE, OTHER), asked.query_raw, strict=True)
+    ]
+    (told,) = load_driver("erba_xl").answer(asked, works) or []
+    assert f"O|1|{TUBE}^01|" in told.decode() and f"O|1|{OTHER}^03|" in told.decode()
 
 
 # ---- controls ---------------------------------------------------------------------------------------------------
