@@ -114,6 +114,11 @@ class Driver(Form):
         """
         return self.answers(query, orders)
 
+    @property
+    def sent_before(self) -> str:
+        """The status of a result that was sent before: what the form names, else R of LIS02-A2 9.9 (RC-37)."""
+        return self.resent or ("R" if self.speaks == "LIS2-A2" else "")
+
     def unread(self, sample_id: str | None) -> bool:
         """True when the id names no tube: the analyzer could not read the barcode and made one up."""
         return not sample_id or bool(self.pseudo and re.fullmatch(self.pseudo, sample_id))

@@ -17,10 +17,10 @@ Cannot: answer queries; draw curves; tell a control but by O-12 Q, H-12 Q or O-1
 
 from drivers.driver import Driver, Grade
 from drivers.engine import abx
-from drivers.engine.haematology import counts, unreported
+from drivers.engine.haematology import ABSOLUTE, counts, unreported
 
 DAMAGED = {
-    **{test: {"": "1", "10)/mm)": "1"} for test in ("WBC", "PLT")},
+    **{test: {"": "1", "10)/mm)": "1"} for test in ("WBC", "PLT", *ABSOLUTE)},
     "RBC": {"": "1", "102/mm)": "1"},
     **{test: {"": "1", "5m)": "1"} for test in ("MCV", "MPV")},
 }

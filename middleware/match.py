@@ -56,7 +56,7 @@ def match(decoded: Decoded, context: Context, driver: Driver) -> Matched:
     suspects = _suspects(rows, driver)
     reportable = driver.reportable(rows)
     tubes = _Tubes(context, driver)
-    identities = _identities(rows, context.analyzer.name, driver.resent)
+    identities = _identities(rows, context.analyzer.name, driver.sent_before)
     for row, identity, report in zip(rows, identities, reportable, strict=True):
         if row.kind is not Kind.MEASUREMENT:
             continue

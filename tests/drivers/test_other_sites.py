@@ -308,3 +308,8 @@ def test_a_mindray_that_sends_as_its_manual_prints_is_read() -> None:
     said = row("mindray_bs", *records, result, "L|1|N")
     assert (said.value, said.range, said.flags, said.status) == ("6.1", "5.6^9.9", ("L",), "F")
     assert said.observed_at == "20261103135300"
+
+
+@pytest.mark.parametrize(("name", "status"), [("roche_cobas_c111", "R"), ("erba_xl", "R"), ("mindray_bc", "")])
+def test_what_a_result_that_was_sent_before_says_of_itself(name: str, status: str) -> None:
+    assert load_driver(name).sent_before == status
