@@ -130,7 +130,7 @@ class Driver(Form):
         if set(row.flags) & {"A", "W"} or row.value in ("T", "True", "Positive"):
             return True
         known_as = self.tests.get(row.code or "")
-        limit = known_as.raised_from if known_as else None
+        limit = known_as.raised_from if known_as else self.raised_from
         return bool(limit and row.value and _reaches(row.value, limit))
 
 

@@ -177,6 +177,7 @@ DRIVER = Driver(
     query_cancel=("Q.13", "A"),
     frame_size=63_993,
     unlisted=unlisted,
+    raised_from=LIMIT,
     tests=TESTS,
     answers=answer,
 )

@@ -114,6 +114,7 @@ class Form:
     codes_are_catalogue: bool = False  # an unlisted code may be a catalogue code or a LOINC
     tests: Mapping[str, TestCode] = field(default_factory=dict)
     unlisted: Unlisted = a_measurement
+    raised_from: str = ""  # an unlisted suspect is raised from this number on
     retells: Retells | None = None  # the family's word on one row, after the addresses were read
     settles: Settles | None = None  # its word on the whole message
     reports: Reportable = every_measurement

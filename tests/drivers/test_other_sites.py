@@ -85,7 +85,7 @@ def test_an_xn_masks_what_it_did_not_count(sent: str) -> None:
     assert row("sysmex_xn", *XN, f"R|1|^^^^WBC^1|{sent}|10*3/uL||A||F", "L|1|N").masked
 
 
-@pytest.mark.parametrize("code", ["Immature_Gran?", "Abn_Lympho/L-Blasts?", "RBC_Lyse_Resistance?", "PLT_Clumps(S)?"])
+@pytest.mark.parametrize("code", ["Immature_Gran?", "Abn_Lympho/L-Blasts?", "PLT_Clumps(S)?", "Brand_New?"])
 def test_a_doubt_of_other_firmware_is_raised_by_its_number(code: str) -> None:
     xn = load_driver("sysmex_xn")
     said = [row("sysmex_xn", *XN, f"R|1|^^^^{code}|{sent}|||||F", "L|1|N") for sent in ("90", "100")]
