@@ -201,7 +201,7 @@ def test_a_suspect_is_raised_by_its_flag_or_from_100_on() -> None:
         "R|1|^^^^Left_Shift?|90", "R|2|^^^^Left_Shift?|100", "R|3|^^^^Left_Shift?|10|||A", "R|4|^^^^Anemia||||A",
         "R|5|^^^^Made_Up?|300", "R|6|^^^^WBC^1|5|||A", "R|7|^^^^SCAT_NEW|PNG&R&x",
     )  # fmt: skip
-    assert [driver.raised(o) for o in said.observations] == [False, True, True, True, False, False, False]
+    assert [driver.raised(o) for o in said.observations] == [False, True, True, True, True, False, False]
     assert [o.kind.value for o in said.observations] == ["suspect"] * 5 + ["measurement", "image"]
 
 
