@@ -3,15 +3,36 @@
 Manual  LIS02-A2 (sections 6 to 12); the analyzer's own manual must agree with it: check before connecting
 Proof   manual
 
-Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), name component 2 · value R-4 whole ·
-unit R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else O-23 · control H-12 Q or O-12 Q ·
-query Q-3 component 2, cancelled by Q-13 A.
+Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), where that is empty component 1 (universal
+code), name component 2 · value R-4 whole · unit R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else
+O-23 · control H-12 Q or O-12 Q · query Q-3 component 2, cancelled by Q-13 A.
 A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
 Cannot: know suspects, images or reruns of an analyzer it does not know; read values that carry flags.
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import Decoded, Driver, Grade, Message
 from drivers.engine.replies import astm_answer
+from drivers.engine.rows import UNNAMED
+from drivers.wire import lis2a
+
+
+def settled(said: Decoded, message: Message) -> Decoded:
+    """Rows without a local code have the universal one (5.6.1)."""
+    if not [row for row in said.observations if row.code is None]:
+        return said
+    sent = [record for record in lis2a.parse(message.body) if record.type == "R"]
+    rows = tuple(
+        [
+            row if row.code else row._replace(code=(record["3.1"] or "").strip() or None)
+            for row, record in zip(said.observations, sent, strict=False)  # a record that was cut is no row
+        ]
+    )
+    unnamed = [row for row in rows if row.code is None]
+    problems = said.problems if unnamed else tuple(what for what in said.problems if what != UNNAMED)
+    return replace(said, observations=rows, problems=problems)
+
 
 DRIVER = Driver(
     name="generic_astm",
@@ -31,5 +52,6 @@ DRIVER = Driver(
     query_id="Q.3.2",
     query_cancel=("Q.13", "A"),
     codes_are_catalogue=True,
+    settles=settled,
     answers=astm_answer,
 )

@@ -107,6 +107,7 @@ def getter(where: Place, dialect: Dialect) -> Get:
     return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
 
 
+UNNAMED = "rows without a test code"
 DIALECTS = 16  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
 
 
@@ -362,5 +363,5 @@ def message_problems(observations: tuple[Observation, ...]) -> list[str]:
         problems.append("rows without a sample id")
     unnamed = None in map(_CODE, observations)
     if unnamed and [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
-        problems.append("rows without a test code")
+        problems.append(UNNAMED)
     return problems

@@ -313,3 +313,11 @@ def test_a_mindray_that_sends_as_its_manual_prints_is_read() -> None:
 @pytest.mark.parametrize(("name", "status"), [("roche_cobas_c111", "R"), ("erba_xl", "R"), ("mindray_bc", "")])
 def test_what_a_result_that_was_sent_before_says_of_itself(name: str, status: str) -> None:
     assert load_driver(name).sent_before == status
+
+
+def test_a_universal_code_is_read_where_there_is_no_local_one() -> None:
+    said = decode("generic_astm", "H|\\^&|||X", f"O|1|{TUBE}", "R|1|2160-0^Creatinine^LN|0.9|mg/dL", "R|2|1^^^K|4",
+                  "R|3|^Urea|20", "L|1|N")  # fmt: skip
+    assert [one.code for one in said.observations] == ["2160-0", "K", None]
+    assert said.problems == ("rows without a test code",)
+    assert decode("generic_astm", "H|\\^&|||X", f"O|1|{TUBE}", "R|1|2160-0|0.9", "L|1|N").problems == ()
