@@ -10,11 +10,9 @@ A code is taken as a catalogue code or a LOINC when it equals one; anything else
 Cannot: know suspects, images or reruns of an analyzer it does not know; read values that carry flags.
 """
 
-from dataclasses import replace
-
 from drivers.driver import Decoded, Driver, Grade, Message
 from drivers.engine.replies import astm_answer
-from drivers.engine.rows import UNNAMED
+from drivers.engine.rows import with_codes
 from drivers.wire import lis2a
 
 
@@ -29,9 +27,7 @@ def settled(said: Decoded, message: Message) -> Decoded:
             for row, record in zip(said.observations, sent, strict=False)  # a record that was cut is no row
         ]
     )
-    unnamed = [row for row in rows if row.code is None]
-    problems = said.problems if unnamed else tuple(what for what in said.problems if what != UNNAMED)
-    return replace(said, observations=rows, problems=problems)
+    return with_codes(said, rows)
 
 
 DRIVER = Driver(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from drivers.engine.form import Form, Retells, RowText, Said, a_measurement
-from drivers.engine.words import Kind, Observation
+from drivers.engine.words import Decoded, Kind, Observation
 from drivers.wire.fields import Place, part, place
 
 Fields = list[str]
@@ -354,6 +355,13 @@ def sender_problem(use: Reader, sender: str | None, where: str) -> str | None:
         return None
     said = f"says {(sender or '').strip()[:40]!r}" if (sender or "").strip() else "is empty"
     return f"{where} {said}, but this line is configured for {use.form.title}"
+
+
+def with_codes(said: Decoded, rows: tuple[Observation, ...]) -> Decoded:
+    """The message with rows whose codes were read from another place; a sentence about missing ones is made anew."""
+    unnamed = [row for row in rows if row.code is None and row.kind is Kind.MEASUREMENT]
+    problems = tuple([what for what in said.problems if unnamed or what != UNNAMED])
+    return replace(said, observations=rows, problems=problems)
 
 
 def message_problems(observations: tuple[Observation, ...]) -> list[str]:

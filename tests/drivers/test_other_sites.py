@@ -321,3 +321,9 @@ def test_a_universal_code_is_read_where_there_is_no_local_one() -> None:
     assert [one.code for one in said.observations] == ["2160-0", "K", None]
     assert said.problems == ("rows without a test code",)
     assert decode("generic_astm", "H|\\^&|||X", f"O|1|{TUBE}", "R|1|2160-0|0.9", "L|1|N").problems == ()
+
+
+def test_an_alternate_code_is_read_where_obx_3_has_no_other() -> None:
+    said = hl7("ORU^R01", f"OBR|1||{TUBE}", "OBX|1|NM|^^^PLAT^Platelets^L||198", "OBX|2|NM|K^Potassium^L^x||4")
+    assert [(one.code, one.name) for one in said.observations] == [("PLAT", "Platelets"), ("K", "Potassium")]
+    assert said.problems == ()
