@@ -108,6 +108,7 @@ def getter(where: Place, dialect: Dialect) -> Get:
     return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
 
 
+NO_TEXT = '""'  # 5.4.9, HL7 2.5.3: there is none
 UNNAMED = "rows without a test code"
 DIALECTS = 16  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
 
@@ -158,7 +159,7 @@ class Reader:
         """The id of the tube: the first address that holds one, padding blanks off, leading zeros kept."""
         for spot in self.ids:
             found = (self.plain(self.find(spot, above)) or "").strip()
-            if found:
+            if found and found != NO_TEXT:
                 return found
         return None
 

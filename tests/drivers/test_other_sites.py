@@ -327,3 +327,8 @@ def test_an_alternate_code_is_read_where_obx_3_has_no_other() -> None:
     said = hl7("ORU^R01", f"OBR|1||{TUBE}", "OBX|1|NM|^^^PLAT^Platelets^L||198", "OBX|2|NM|K^Potassium^L^x||4")
     assert [(one.code, one.name) for one in said.observations] == [("PLAT", "Platelets"), ("K", "Potassium")]
     assert said.problems == ()
+
+
+def test_two_quotes_are_no_tube() -> None:
+    assert hl7("OUL^R22", 'SPM|1|""', f"OBR|1||{TUBE}", OBX).observations[0].sample_id == TUBE
+    assert row("erba_xl", "H|`^&", 'O|1|""', "R|1|^^^TP|6", "L|1|N").sample_id is None
