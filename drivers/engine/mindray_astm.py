@@ -99,7 +99,7 @@ def _order(number: int, work: WorkOrder) -> list[Value]:
 
 FORM: dict[str, Any] = {
     "speaks": "LIS2-A2",
-    "sender": r"Mind",
+    "sender": r"Mind|BS[- ]?\d",
     "sample_id": "O.4.1",
     "code": "R.3.1",
     "code_name": "R.3.2",
