@@ -24,9 +24,9 @@ def unlisted(row: Said) -> Kind:
     """Settings, gates and curves by their kind and number; pictures by ED or RP; anything else is a number."""
     if row.type in ("ED", "RP"):
         return Kind.IMAGE
-    if row.type == "IS":
-        doubt = re.fullmatch(r"12\d{3}", row.code) or row.value in ("T", "F")  # 15180-3^Hypochromia^LN
-        return Kind.SUSPECT if doubt else Kind.DETAIL
     if re.search(r"-[XYZ]$", row.name) or re.fullmatch(r"(0[1-9]|15)\d{3}", row.code):
         return Kind.DETAIL
-    return Kind.MEASUREMENT
+    if row.type == "IS" and (re.fullmatch(r"12\d{3}", row.code) or row.value in ("T", "F")):  # 15180-3^Hypochromia^LN
+        return Kind.SUSPECT
+    words = row.type == "IS" and not re.fullmatch(r"[<>]?[\d.,]+|\*+", row.value)  # some firmware sends numbers as IS
+    return Kind.DETAIL if words else Kind.MEASUREMENT

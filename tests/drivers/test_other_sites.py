@@ -108,6 +108,8 @@ def test_an_xp_set_to_commas_is_read_with_points_and_kept_as_sent() -> None:
         ("ST|01001^Remark^99MRC||note", "detail", False),
         ("IS|6690-2^WBC^LN||7.1|10*9/L", "measurement", False),
         ("IS|10027^MID#^99MRC||0.5|10*9/L", "measurement", False),
+        ("IS|10999^NEW#^99MRC||***|10*9/L", "measurement", False),
+        ("IS|10999^NEW^99MRC||slow", "detail", False),
     ],
 )
 def test_what_a_row_of_a_mindray_counter_is(obx: str, kind: str, raised: bool) -> None:
