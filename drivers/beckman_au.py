@@ -7,7 +7,8 @@ Framings, as set on the analyzer: "stx" STX … ETX, the usual one; "stx_bcc" wi
 of all from after STX to ETX (general knowledge); "enq" ENQ, answered by ACK, then the block up to EOT.
 Where things sit, columns from 0: what it is (R asks, Rh and RH ask for a repeat run, D reports, DH a repeat run, DQ a
 control; RB RE DB DE are marks, DA DR calibrations and blanks) · 2 rack · 6 cup · 8 sample type · 9 sample number · 13
-the sample id, right-justified, its width set on the analyzer · four blanks · E · sex, age and patient information where
+the sample id, right-justified, its width set on the analyzer · four blanks · E, or the number of a block that goes on
+in the next one, with the same head, and ends in ETB (general knowledge) · sex, age and patient information where
 they are on · the time where it is on · then for each test: online number, value, marks. A sample number P… is urgent,
 Q… a control. A value is blank when there is none; marks are one letter each (r rerun, G below and F above the range, ?
 none). Widths were seen to change from one month to the next: [analyzer.layout] fixes them, what is not fixed is found
@@ -15,8 +16,7 @@ anew in each block, and a block that can be read in no way or in two is kept, sh
 A request is answered by S with the request's own columns, E, and the test numbers; other widths are refused by the
 analyzer. Where nothing is ordered it is told nothing, and it says NAK after 3 s, as seen on site.
 Online numbers are assigned by the site, and units are never sent: both stand in config/analyzers.toml (codes, units).
-Cannot: read a sample that goes on in a second block as one; use samples without an id, for a sample number is no
-tube's.
+Cannot: use samples without an id, for a sample number is no tube's.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from drivers.engine.form import Form
 from drivers.engine.text import Sheet, asks, other
 from drivers.wire import beckman_au as au
 from drivers.wire import blocks
-from drivers.wire.blocks import ACK, ENQ, EOT, STX, Framing
+from drivers.wire.blocks import ACK, ENQ, EOT, ETB, ETX, STX, Framing
 
 REMEDY = "set their widths in [analyzer.layout]"
-PLAIN = Framing()
+PLAIN = Framing(goes_on=ETB)
 CHECKED = Framing(
+    goes_on=ETB,
     trailer=1,
-    check=lambda text, sent: blocks.xor_byte(text + b"\x03") == sent,
-    sign=lambda text: blocks.xor_byte(text + b"\x03"),
+    check=lambda text, sent: sent in (blocks.xor_byte(text + ETX), blocks.xor_byte(text + ETB)),
+    sign=lambda text: blocks.xor_byte(text + ETX),
 )
 BY_ENQ = Framing(start=b"", until=EOT, answers={ENQ: ACK}, asks_first=True)
 

@@ -74,14 +74,19 @@ def order_head(request: str, layout: Mapping[str, int]) -> str:
 def readings(text: str, layout: Mapping[str, int]) -> list[Reading]:
     """Every way to read a D block that its columns allow: exactly one means that it is read.
 
-    Where fourteen digits can be a time they are one: they are not searched for results too.
+    E says that it is the sample's last block; where there is none, a digit is the number of one that goes on. Where
+    fourteen digits can be a time they are one: they are not searched for results too.
     """
+    return _readings(text, layout, "E") or _readings(text, layout, "0123456789")
+
+
+def _readings(text: str, layout: Mapping[str, int], last: str) -> list[Reading]:
     found: list[Reading] = []
     rest = text[HEAD_WIDTH:]
     widths = [layout["sample_id"]] if "sample_id" in layout else range(_LONGEST_ID + 1)
     for width in widths:
         sample_id, mark = rest[:width], rest[width : width + len(BEFORE_E) + 1]
-        if mark == BEFORE_E + "E":
+        if mark[:-1] == BEFORE_E and mark[-1] in last:
             for time, groups in _after_e(rest[width + len(mark) :], layout):
                 reading = Reading(sample_id.strip(), time, groups)
                 if reading not in found:

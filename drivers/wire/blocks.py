@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from drivers.wire.lis1a_states import Timer
 
-STX, ETX, EOT, ENQ, ACK, NAK = b"\x02", b"\x03", b"\x04", b"\x05", b"\x06", b"\x15"
+STX, ETX, EOT, ENQ, ACK, NAK, ETB = b"\x02", b"\x03", b"\x04", b"\x05", b"\x06", b"\x15", b"\x17"
 MAX_BLOCK = 4_000_000  # bytes; histograms travel in blocks, endless lines do not
 CONTROLS = bytes([4, 5, 6, 10, 13, 21])  # between blocks: EOT, ENQ, ACK, LF, CR, NAK
 
@@ -37,8 +37,9 @@ def no_receipt(_text: bytes) -> bytes:
 class Framing:
     """How a dialect marks its blocks.
 
-    `start` and `end`: the marks; an empty `start` is plain text: `ends` (a pattern) or `silence` seconds end it, or
-    `until`, a control byte: then other control bytes may stand before the text, and without its end it is cut.
+    `start` and `end`: the marks; `goes_on`: the end of a block whose sample continues in the next one (ETB); an empty
+    `start` is plain text: `ends` (a pattern) or `silence` seconds end it, or `until`, a control byte: then other
+    control bytes may stand before the text, and without its end it is cut.
     `trailer`: how many bytes after `end` belong to the block and are checked. `closing`: what a sender puts after the
     trailer (RAPID's EOT). `ack`, `nak`: what the analyzer expects after a block, b"" for nothing.
     `answers`: control bytes between blocks that are answered at once, once the journal is well: ENQ → ACK.
@@ -52,6 +53,7 @@ class Framing:
 
     start: bytes = STX
     end: bytes = ETX
+    goes_on: bytes = b""
     ends: str = ""
     until: bytes = b""
     trailer: int = 0
@@ -186,7 +188,7 @@ class Receiver:
     def _block(self) -> Event | None:
         framing, buffer = self._framing, self._buffer
         begin = len(framing.start)
-        end = buffer.find(framing.end, begin)
+        end = self._end(begin)
         again = buffer.find(framing.start, begin, end if end >= 0 else len(buffer))
         if again > 0 and framing.start != framing.end:
             return Damaged(self._take(again), "the block was cut by the start of the next")
@@ -202,6 +204,12 @@ class Receiver:
         if not framing.check(text, trailer):
             return Damaged(raw, "wrong checksum")
         return Control(raw) if text in framing.receipts else Block(text, raw)
+
+    def _end(self, begin: int) -> int:
+        """Where the block's end mark stands; -1 when it has not come."""
+        marks = (self._framing.end, self._framing.goes_on)
+        found = [at for mark in marks if mark and (at := self._buffer.find(mark, begin)) >= 0]
+        return min(found, default=-1)
 
     def _text(self) -> Event | None:
         if self._framing.until and self._buffer[0] in CONTROLS:

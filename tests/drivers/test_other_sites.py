@@ -8,7 +8,9 @@ from decimal import Decimal
 
 import pytest
 
+from drivers.decode import decode_file
 from drivers.driver import Decoded, Message, MessageType, Observation, WorkOrder, driver_names, load_driver, units
+from drivers.wire import blocks
 
 TUBE, OTHER = "107632600424", "107632600435"
 
@@ -334,3 +336,22 @@ def test_an_alternate_code_is_read_where_obx_3_has_no_other() -> None:
 def test_two_quotes_are_no_tube() -> None:
     assert hl7("OUL^R22", 'SPM|1|""', f"OBR|1||{TUBE}", OBX).observations[0].sample_id == TUBE
     assert row("erba_xl", "H|`^&", 'O|1|""', "R|1|^^^TP|6", "L|1|N").sample_id is None
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_blocks_of_an_au_that_go_on_are_each_read_and_none_is_cut(checked: bool) -> None:
+    head = f"D 000601 0009{TUBE:>20}    "
+    data = b""
+    for text, end in ((head + "0001  78.8  002   1.2r ", b"\x17"), (head + "E014  99.9  ", b"\x03")):
+        body = text.encode() + end
+        data += b"\x02" + body + (blocks.xor_byte(body) if checked else b"")
+    said = decode_file(data, "beckman_au")
+    assert said["problems"] == []
+    rows = [(row["sample_id"], row["code"], row["value"]) for one in said["messages"] for row in one["observations"]]
+    assert rows == [(TUBE, "001", "78.8"), (TUBE, "002", "1.2"), (TUBE, "014", "99.9")]
+
+
+def test_an_au_s_short_id_that_could_be_a_block_s_number_is_not_guessed() -> None:
+    data = b"\x02" + f"D 000601 0009{'5 ':>20}    1001  78.8  ".encode() + b"\x17"
+    said = decode_file(data, "beckman_au")
+    assert said["messages"][0]["observations"] == [] and "in 2 ways" in said["problems"][0]["what"]
