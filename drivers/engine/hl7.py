@@ -68,8 +68,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     use = readers.get(marks)
     if use is None:
         use = reader(form, marks)
-        if len(readers) < DIALECTS:
-            readers[marks] = use
+        if len(readers) >= DIALECTS:  # a broken line's: the analyzer's own are soon there again
+            readers.clear()
+        readers[marks] = use
     met = _Met() if message.incomplete else _walk(segments, marks, use)
     observations = tuple(met.rows)
     header = Segment(segments[0], marks)

@@ -55,8 +55,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     use = readers.get(marks[0])
     if use is None:
         use = reader(form, marks[0])
-        if len(readers) < DIALECTS:
-            readers[marks[0]] = use
+        if len(readers) >= DIALECTS:  # a broken line's: the analyzer's own are soon there again
+            readers.clear()
+        readers[marks[0]] = use
     met = _walk(records, marks, use)
     observations = tuple(met.rows)
     header = records[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from drivers.engine.form import Form, Retells, RowText, Said, a_measurement
 from drivers.engine.words import Kind, Observation
@@ -52,10 +52,13 @@ class Named(NamedTuple):
 class Remembered(dict[str | None, T]):
     """What the texts of one field say: few, the same in every message, so each is read once and remembered.
 
-    Long texts are read anew each time, and when too many came all are forgotten: memory stays bounded.
+    Long texts are read anew each time, and when too many came to all fields of all drivers together, all are
+    forgotten: a laboratory's analyzers say some thousands, a broken line says new ones for ever.
     """
 
-    MOST, LONGEST = 1024, 80
+    MOST, LONGEST = 16_384, 80
+    _filled: ClassVar[list[Remembered[Any]]] = []
+    _held: ClassVar[int] = 0
 
     def __init__(self, read: Callable[[str | None], T]) -> None:
         super().__init__()
@@ -63,11 +66,21 @@ class Remembered(dict[str | None, T]):
 
     def __missing__(self, sent: str | None) -> T:
         said = self._read(sent)
-        if len(self) >= self.MOST:
-            self.clear()
         if sent is None or len(sent) <= self.LONGEST:
+            if not self:
+                self._filled.append(self)
             self[sent] = said
+            Remembered._held += 1  # threads may miscount by a few: it is a bound, no sum
+            if Remembered._held > self.MOST:
+                self.forget()
         return said
+
+    @classmethod
+    def forget(cls) -> None:
+        """All that all fields remember."""
+        while cls._filled:
+            cls._filled.pop().clear()
+        Remembered._held = 0
 
 
 class Standing(NamedTuple):
@@ -107,7 +120,7 @@ def getter(where: Place, dialect: Dialect) -> Get:
     return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
 
 
-DIALECTS = 16  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
+DIALECTS = 4  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
 
 
 class Reader:
