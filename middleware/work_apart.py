@@ -26,7 +26,7 @@ from middleware.settings import Settings
 from middleware.work import Worker
 
 log = logging.getLogger("labmitra.pipeline")
-NICE = 19  # of the worker: the lines come first; on a computer that is busy otherwise it still does some messages a second
+NICE = 19  # of the worker: the lines come first; beside a busy program it still does some messages a second
 ENDS = 20.0  # seconds that the worker has to finish what it has in hand
 GONE = (EOFError, OSError, pickle.UnpicklingError)
 

@@ -472,6 +472,15 @@ def test_the_same_message_gives_the_same_identities_and_equal_rows_are_counted_a
     assert not {r.identity for r in other.results} & set(identities)
 
 
+def test_what_one_tube_brings_stands_together_in_an_index() -> None:
+    """One page of a large index for a blood count, not one for each of its rows."""
+    rows = [row("K", "4.1", "mmol/L"), row("NA", "140", "mmol/L"), row("K", "4.2", "mmol/L", sample_id="other")]
+    found = matched(rows, context(sample("K", "NA")))
+    (first, second), (other,) = [r.identity for r in found.results], [r.identity for r in found.unmatched]
+    assert first[:16] == second[:16] != other[:16]
+    assert first != second and {len(identity) for identity in (first, second, other)} == {64}
+
+
 def test_an_identity_stays_when_the_row_is_nobody_s_first() -> None:
     """So the tray's row leaves when the sample is registered and the message is replayed."""
     lost = matched([row("K", "4.1", "mmol/L")], context(None)).unmatched[0]
