@@ -17,6 +17,7 @@ from middleware.connection import Connection, Hooks
 from middleware.journal import Entry, Journal
 from middleware.transports import Wire
 
+HEADS = (b"MSH", b"FHS", b"BHS")
 SILENCE = 30.0  # seconds in the middle of an MLLP block
 QUERIES = frozenset({"QRY", "QBP", "ORM", "OSQ"})  # answered by a message of their own
 RESULTS = frozenset({"ORU", "OUL", "ESU", "SSU", "NMD", "OPU"})
@@ -69,8 +70,9 @@ class Hl7Connection(Connection):
             self._record.put(event.raw, event.what, self._kept, messages=(message,), ends="cut")
 
     def _cut(self, event: mllp.Problem) -> Message | None:
-        """A block without its end: an incomplete message, never acknowledged."""
-        if not event.raw.startswith(mllp.VT):
+        """A block without its end: an incomplete message, never acknowledged. A VT among garbage begins no block: only
+        what begins as HL7 does is worth a message, else a wrong baud rate would make them without an end."""
+        if not (event.raw.startswith(mllp.VT) and event.raw[1:].lstrip()[:3] in HEADS):
             self._record.noise(event.raw)
             self._hooks.noise(event.raw)
             return None
