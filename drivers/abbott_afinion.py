@@ -12,7 +12,9 @@ Cannot: tell a patient's number from a tube's: the tube's number has to be scann
 mmol/mol (IFCC, not a factor): held. Take orders.
 """
 
-from drivers.driver import Driver, Grade, measurement
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, measurement
 
 LIPID = {"mmol/L": "38.67", "mmol/l": "38.67"}
 CREATININE = {"mmol/L": "11.312", "mmol/l": "11.312"}  # 113.12 g/mol
@@ -29,21 +31,12 @@ TESTS = {
     "Trig": measurement("TG", "mg/dL", {"mmol/L": "88.57", "mmol/l": "88.57"}),
 }
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="abbott_afinion",
     title="Abbott Afinion",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"Afinion",
     sample_id="P.4",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("H.12", "Q"), ("O.12", "Q")),
-    pseudo=r"0+",
     tests=TESTS,
 )

@@ -18,7 +18,7 @@ Cannot: say which control lot it is but by the id; tell units that an assay file
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, Observation, WorkOrder, known
+from drivers.driver import ASTM, Decoded, Grade, Message, Observation, WorkOrder, known
 from drivers.engine.choose import best_of_each_test
 from drivers.engine.form import RowText
 from drivers.engine.replies import header, order
@@ -74,28 +74,16 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     return [lis2a.build(records, charset="utf-8")]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="abbott_architect",
     title="Abbott ARCHITECT",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"ARCHITECT",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_name="R.3.5",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.11",
     aspects={"F": FINAL, "I": INTERPRETATION, "P": COUNTS},
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
     resent="R",
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=TESTS,
     retells=diluted,
     settles=interpreted,

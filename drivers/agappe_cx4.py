@@ -14,7 +14,7 @@ all glucose tubes. Cannot: be told orders by this driver (it takes one O for eac
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, Observation
+from drivers.driver import ASTM, Decoded, Grade, Message, MessageType, Observation
 from drivers.engine.chemistry import ANY_GLUCOSE, USUAL_NAMES, chemistry, latest_with_a_value
 from drivers.engine.form import RowText
 
@@ -33,22 +33,13 @@ def settles(said: Decoded, _message: Message) -> Decoded:
     return replace(said, type=MessageType.QC) if controls else said
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="agappe_cx4",
     title="Agappe Mispa CX4",
     grade=Grade.MANUAL,
-    speaks="LIS2-A2",
     sender=r"CX-?4|CS-?\d+|Analyzer",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
     no_range=r"[\^\\]*",
-    status="R.9",
-    observed_at="R.13",
-    pseudo=r"0+",
     query_id="Q.3.1",
     tests=chemistry(USUAL_NAMES) | chemistry({ANY_GLUCOSE: "GLU(HK) GLU(OX)"}),
     retells=retells,

@@ -10,7 +10,9 @@ TESTS is the naming of the captured analyzer, as typed there (TOTAL PROTIEN); co
 Cannot: name a test that the lab gave no name.
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import Grade
 from drivers.engine.chemistry import ANY_GLUCOSE, USUAL_NAMES, chemistry
 from drivers.engine.mindray_astm import FORM
 
@@ -29,10 +31,10 @@ NAMES = {
     ANY_GLUCOSE: ("GLUCOSE",),
 }
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="agappe_mispa_nano",
     title="Agappe Mispa Nano",
     grade=Grade.CAPTURE,
     tests=chemistry(USUAL_NAMES) | chemistry(NAMES),
-    **FORM,
 )

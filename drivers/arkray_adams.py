@@ -15,7 +15,7 @@ Cannot: name the error marks; tell controls but by O-12 or H-12 Q; answer querie
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, Observation, known, measurement
+from drivers.driver import ASTM, Decoded, Grade, Message, Observation, known, measurement
 from drivers.engine import lis2a
 from drivers.engine.form import Form, RowText
 
@@ -37,21 +37,12 @@ def unpadded(row: Observation, text: RowText) -> Observation:
     return row._replace(sample_id=identity, comments=(*row.comments, *(f"O-20 {word}" for word in words)))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="arkray_adams",
     title="Arkray ADAMS A1c",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.12", "R.13"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     one_record_a_frame=True,
     reads=read,
     tests={"ValueHbA1c": measurement("HBA1C", "%"), "ValueIFCC": known()},

@@ -13,8 +13,9 @@ Cannot: average replicates; give ranges (the analyzer sends none).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, WorkOrder, known, measurement
+from drivers.driver import ASTM, Decoded, Grade, WorkOrder, known, measurement
 from drivers.engine.replies import header, order
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
@@ -45,25 +46,13 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     return [lis2a.build(records, charset="utf-8")]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="beckman_access",
     title="Beckman Coulter Access / DxI",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"ACCESS",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.5",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=TESTS,
     answers=answer,
 )

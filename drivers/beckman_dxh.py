@@ -13,7 +13,9 @@ Cannot: answer queries (the answer must carry H-3 of the query); tell a control 
 histograms.
 """
 
-from drivers.driver import Driver, Grade, Kind, Observation, Said
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, Kind, Observation, Said
 from drivers.engine.form import RowText
 from drivers.engine.haematology import counts, unreported
 
@@ -37,24 +39,19 @@ def flagged(row: Observation, sent: RowText) -> Observation:
     return row._replace(flags=tuple((sent.get("R.4.2") or "").split()))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="beckman_dxh",
     title="Beckman Coulter DxH",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"DxH",
     sample_id="O.3",
-    code="R.3.4",
     value="R.4.1",
-    unit="R.5",
+    flag="",  # it stands in R-4, see flagged
     range="R.7",
     status="R.10",
     observed_at="R.14",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     masked=r"[-.*+]{2,}|NA",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     unlisted=unlisted,
     tests=TESTS,
     retells=flagged,

@@ -14,8 +14,9 @@ only, as its order codes (4 for HbA1c) are no result codes.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Driver, Grade, Kind, Observation, known, measurement
+from drivers.driver import ASTM, Grade, Kind, Observation, known, measurement
 from drivers.engine.form import RowText
 
 PEAKS = ("A1a", "A1b", "A0", "A2", "F", "LA1c", "LA1c/CHb-1", "LA1c/CHb-2", "P1", "P2", "P3", "P4", "P5", "TOTAL")
@@ -36,25 +37,14 @@ def calibrated_first(observations: Sequence[Observation]) -> tuple[bool, ...]:
     )
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="biorad_d10",
     title="Bio-Rad D-10",
     grade=Grade.MANUAL,
-    speaks="LIS2-A2",
     sender=r"D-?10|Bio-Rad",
     sample_id=("O.3.1", "O.4"),
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.5",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     one_record_a_frame=True,
     tests={"A1c": measurement("HBA1C", "%", {"NGSP": "1"}), **dict.fromkeys((*PEAKS, *VARIANTS), known())},
     retells=retention,

@@ -12,7 +12,9 @@ TESTS holds the names seen; others are mapped in config/analyzers.toml.
 Cannot: tell the code system of a BA200 (it is sent A400).
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import HL7, Grade
 from drivers.engine.chemistry import ANY_GLUCOSE, chemistry, latest_with_a_value
 from drivers.engine.law import answerer, settles
 
@@ -27,23 +29,16 @@ NAMES = {
     "ALB": "ALBUMIN",
 }
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="biosystems_ba400",
     title="BioSystems BA400",
     grade=Grade.CAPTURE,
-    speaks="HL7",
     sender=r"BA[24]00",
     sample_id="SPM.2.1.1",
-    code="OBX.3.1",
     code_name="OBX.3.2",
-    value="OBX.5",
-    unit="OBX.6.1",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.19", "OBX.14"),
     control=(("SPM.11.1", "Q"), ("MSH.11", "Q")),
-    pseudo=r"0+",
     query_id="QPD.3.1.1",
     tests=chemistry(NAMES),
     settles=settles,

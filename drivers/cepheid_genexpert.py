@@ -17,8 +17,9 @@ Cannot: be told orders (its query is read; Q-3 `patient^sample`); read HL7, whic
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Driver, Grade, Kind, Observation
+from drivers.driver import ASTM, Grade, Kind, Observation
 from drivers.engine.form import RowText
 
 
@@ -35,26 +36,16 @@ def with_a_value(observations: Sequence[Observation]) -> tuple[bool, ...]:
     return tuple(row.kind is Kind.MEASUREMENT and bool(row.value) for row in observations)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="cepheid_genexpert",
     title="Cepheid GeneXpert",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"[^^]*\^GeneXpert",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_name="R.3.7",
     value=("R.4.1", "R.4"),
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.13", "R.12"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     masked=r"INVALID|ERROR|NO RESULT|NORESULT|ABORTED|INSTRUMENT ERROR|[-.*]{2,}",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     frame_size=63_993,
     tests={},
     retells=retells,

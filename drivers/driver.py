@@ -35,6 +35,8 @@ from drivers.wire.hl7 import Delimiters as _Hl7Delimiters
 from drivers.wire.lis2a import Delimiters as _Lis2aDelimiters
 
 __all__ = [
+    "ASTM",
+    "HL7",
     "DecodeError",
     "Decoded",
     "Driver",
@@ -133,6 +135,24 @@ def _reaches(value: str, limit: str) -> bool:
     """A whole number that is at least `limit`. Compared as text: a broken line may send thousands of digits."""
     digits = value.lstrip("0")
     return value.isascii() and value.isdigit() and (len(digits), digits) >= (len(limit), limit)
+
+
+# ---- what the standards say: the forms that drivers begin from, `replace(ASTM, …)`, to say only what differs ----
+
+ASTM = Driver(
+    name="", title="", grade=Grade.MANUAL, speaks="LIS2-A2",
+    sample_id="O.3.1", code="R.3.4", value="R.4", unit="R.5", range="R.6", flag="R.7", status="R.9", observed_at="R.13",
+    control=(("O.12", "Q"), ("H.12", "Q")), pseudo=r"0+", query_id="Q.3.2", query_cancel=("Q.13", "A"),
+)  # fmt: skip
+"""LIS02-A2 as it is written (sections 6 to 11): the tube is O-3, a row's code component 4 of R-3, its time R-13; a
+query names the tube in component 2 of Q-3, and Q-13 A takes it back. An id of zeros names no tube."""
+
+HL7 = Driver(
+    name="", title="", grade=Grade.MANUAL, speaks="HL7",
+    sample_id="OBR.3.1", code="OBX.3.1", value="OBX.5", unit="OBX.6.1", range="OBX.7", flag="OBX.8", status="OBX.11",
+    observed_at="OBX.14", control=(("MSH.11", "Q"),), pseudo=r"0+",
+)  # fmt: skip
+"""HL7 v2 chapter 7 as analyzers use it: the tube is OBR-3, a row's code component 1 of OBX-3, its time OBX-14."""
 
 
 # ---- words for a form's table of tests --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ Cannot: answer queries (no manual at hand); mark controls otherwise than by O-12
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, Observation
+from drivers.driver import ASTM, Decoded, Grade, Message, Observation
 from drivers.engine.chemistry import ANY_GLUCOSE, chemistry, latest_with_a_value
 
 
@@ -26,25 +26,13 @@ def _without_curve(row: Observation) -> Observation:
     return row._replace(comments=tuple([text for text in row.comments if not text.startswith("M02^")]))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="elitech_selectra",
     title="ELITech Selectra",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"\^\d+\.\d+|Selectra",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_name="R.3.5",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=chemistry({"CREAT": "CRSL", ANY_GLUCOSE: "GPRB"}) | chemistry({"ALT": "ALSL"}, {"U/I": "1"}),
     settles=settles,
     reports=latest_with_a_value,

@@ -15,8 +15,9 @@ all glucose tubes: the order says which glucose it is. Cannot: tell serum from u
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, WorkOrder
+from drivers.driver import ASTM, Decoded, Grade, WorkOrder
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value, material
 from drivers.engine.replies import header, order
 from drivers.wire import lis2a
@@ -40,23 +41,11 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     return [lis2a.build(records, MARKS, "utf-8")]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="erba_xl",
     title="Erba XL / Transasia EM",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     frame_size=1024,
     tests=TESTS,
     reports=latest_with_a_value,

@@ -10,26 +10,18 @@ A code is taken as a catalogue code or a LOINC when it equals one; anything else
 Cannot: know suspects, images or reruns of an analyzer it does not know; read values that carry flags.
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade
 from drivers.engine.replies import astm_answer
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="generic_astm",
     title="any analyzer speaking LIS2-A2",
     grade=Grade.MANUAL,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_name="R.3.2",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.13", "R.12", "O.23"),
-    control=(("H.12", "Q"), ("O.12", "Q")),
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     codes_are_catalogue=True,
     answers=astm_answer,
 )

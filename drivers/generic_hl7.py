@@ -11,7 +11,9 @@ A code is taken as a catalogue code or a LOINC when it equals one; anything else
 Cannot: answer other queries; know suspects or reruns of an analyzer it does not know.
 """
 
-from drivers.driver import Driver, Grade, Kind, Said
+from dataclasses import replace
+
+from drivers.driver import HL7, Grade, Kind, Said
 from drivers.engine.law import answerer, settles
 
 
@@ -20,19 +22,13 @@ def unlisted(row: Said) -> Kind:
     return Kind.IMAGE if row.type in ("ED", "RP") else Kind.MEASUREMENT
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="generic_hl7",
     title="any analyzer speaking HL7 v2",
     grade=Grade.MANUAL,
-    speaks="HL7",
     sample_id=("OBR.3.1", "SPM.2.1.1"),
-    code="OBX.3.1",
     code_name="OBX.3.2",
-    value="OBX.5",
-    unit="OBX.6.1",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.14", "OBX.19", "OBR.7"),
     control=(("MSH.11", "Q"), ("SPM.11.1", "Q")),
     query_id="QPD.3.1.1",

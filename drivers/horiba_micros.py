@@ -14,7 +14,9 @@ Cannot: be asked or told anything; tell a control but by O-12 Q, H-12 Q or O-16 
 and a value on each line) is another language: set the analyzer to ASTM.
 """
 
-from drivers.driver import Driver, Grade, Observation
+from dataclasses import replace
+
+from drivers.driver import Grade, Observation
 from drivers.engine import abx
 from drivers.engine.form import RowText
 from drivers.engine.haematology import counts, unreported
@@ -26,23 +28,12 @@ def retold(row: Observation, sent: RowText) -> Observation:
     return abx.in_the_usual_units(pointed(row), sent)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    abx.FORM,
     name="horiba_micros",
     title="Horiba ABX Micros",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"SAT|ABX|MICROS",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q"), ("O.16.1", "CTRL")),
-    pseudo=r"AUTO_?SID\d*|0+",
     tests=counts(abx.CODES | {"THT": "PCT"}, {"": {"": "1"}}) | unreported(abx.RESEARCH),
     retells=retold,
-    settles=abx.settled,
 )

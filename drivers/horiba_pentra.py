@@ -15,7 +15,9 @@ No unit at all (differentials of the Pentra 60) means the usual one.
 Cannot: answer queries; draw curves; tell a control but by O-12 Q, H-12 Q or O-16 CTRL.
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import Grade
 from drivers.engine import abx
 from drivers.engine.haematology import counts, unreported
 
@@ -25,25 +27,12 @@ DAMAGED = {
     **{test: {"5m)": "1"} for test in ("MCV", "MPV")},
 }
 
-DRIVER = Driver(
+DRIVER = replace(
+    abx.FORM,
     name="horiba_pentra",
     title="Horiba ABX Pentra",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"ABX|PENTRA",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q"), ("O.16.1", "CTRL")),
-    pseudo=r"AUTO_?SID\d*|0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=counts(abx.CODES, {"": {"": "1"}, **DAMAGED}) | unreported(abx.RESEARCH),
     retells=abx.in_the_usual_units,
-    settles=abx.settled,
 )

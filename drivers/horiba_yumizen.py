@@ -16,8 +16,9 @@ Cannot: speak HL7, which the H550E does when it is set so; draw the pictures.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, WorkOrder
+from drivers.driver import Decoded, Grade, WorkOrder
 from drivers.engine import abx
 from drivers.engine.haematology import counts, unreported
 from drivers.engine.replies import header, order
@@ -47,26 +48,15 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     return [lis2a.build(records, charset="utf-8")]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    abx.FORM,
     name="horiba_yumizen",
     title="Horiba Yumizen",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"H5\d\d|YUMIZEN",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
     range="R.6.1",
-    status="R.9",
     observed_at=("R.12", "R.13"),
-    control=(("H.12", "Q"), ("O.12", "Q"), ("O.16.1", "CTRL")),
-    pseudo=r"AUTO_?SID\d*|0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     free_numbering=True,
     tests=counts(abx.CODES) | unreported(abx.RESEARCH),
-    settles=abx.settled,
     answers=answer,
 )

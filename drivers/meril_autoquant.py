@@ -13,7 +13,9 @@ all glucose tubes. Cannot: be told orders by this driver; say which sample a res
 controls.
 """
 
-from drivers.driver import Driver, Grade, Observation
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, Observation
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value
 from drivers.engine.form import RowText
 
@@ -23,23 +25,15 @@ def retells(row: Observation, sent: RowText) -> Observation:
     return row if row.status else row._replace(status=sent.get("R.9") or None)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="meril_autoquant",
     title="Meril AutoQuant",
     grade=Grade.MANUAL,
-    speaks="LIS2-A2",
     sender=r"Meril",
     sample_id=("O.3.1", "P.3"),
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
     status="R.10",
     observed_at=("R.14", "R.13"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
     frame_size=1024,
     tests=chemistry(USUAL_NAMES),
     retells=retells,

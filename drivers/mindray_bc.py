@@ -21,8 +21,8 @@ Cannot: choose how the tube is taken (the operator does); draw the histograms.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, WorkOrder, detail
-from drivers.engine.bc_hl7 import AGE, LOINC, unlisted
+from drivers.driver import Decoded, Grade, Message, WorkOrder, detail
+from drivers.engine.bc_hl7 import AGE, FORM, LOINC
 from drivers.engine.haematology import ABSOLUTE, PERCENT, counts, unreported
 from drivers.engine.replies import HOST
 from drivers.wire import hl7
@@ -74,24 +74,11 @@ def _orr(query: Decoded, work: WorkOrder | None) -> bytes:
     )
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="mindray_bc",
     title="Mindray BC",
     grade=Grade.CAPTURE,
-    speaks="HL7",
-    sample_id="OBR.3.1",
-    code="OBX.3.1",
-    code_name="OBX.3.2",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
-    observed_at="OBR.7",
-    control=(("MSH.11", "Q"),),
-    pseudo=r"0+|Invalid",
-    query_id="ORC.3",
-    unlisted=unlisted,
     tests=TESTS,
     settles=settled,
     answers=answer,

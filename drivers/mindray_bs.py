@@ -13,14 +13,16 @@ Of runs of one test the latest that has a value is reported, a number before an 
 Cannot: tell the control's test where QR names none (those rows stay without a code).
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import Grade
 from drivers.engine.chemistry import USUAL_NAMES, chemistry
 from drivers.engine.mindray_astm import FORM
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="mindray_bs",
     title="Mindray BS",
     grade=Grade.CAPTURE,
     tests=chemistry(USUAL_NAMES),
-    **FORM,
 )

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, Observation, WorkOrder
+from drivers.driver import HL7, Decoded, Grade, Message, MessageType, Observation, WorkOrder
 from drivers.engine.chemistry import latest_with_a_value, material
 from drivers.engine.form import MASKED, RowText
 from drivers.engine.hl7_replies import echo, find, header, keep_question, question
@@ -93,20 +93,13 @@ def _display(asked: list[Segment], work: WorkOrder, told: list[Sequence[Value]])
     return head + filters + hl7.build([*rows, ["DSC"]], marks)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="mindray_chem_hl7",
     title="Mindray BS/BA/CL, HL7",
     grade=Grade.MANUAL,
-    speaks="HL7",
     sample_id="OBR.2.1",
-    code="OBX.3.1",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
     no_range=r"-*",
-    status="OBX.11",
-    observed_at="OBX.14",
     control=(("MSH.16", "2"),),
     pseudo=r"0+|Invalid",
     masked=MASKED + r"|-0x0fffffff",

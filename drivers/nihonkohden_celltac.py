@@ -13,7 +13,9 @@ Cannot: be asked or told anything; tell a control but by O-12 Q or H-12 Q; read 
 another language.
 """
 
-from drivers.driver import Driver, Grade, Kind, Said, measurement
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, Kind, Said, measurement
 from drivers.engine.haematology import counts, unreported
 
 TESTS = (
@@ -40,22 +42,15 @@ def unlisted(row: Said) -> Kind:
     return Kind.IMAGE if row.code.startswith(("HIST_", "SCAT_")) else Kind.MEASUREMENT
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="nihonkohden_celltac",
     title="Nihon Kohden Celltac",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"MEK-?\d",
     sample_id="O.4.1",
-    code="R.3.4",
-    value="R.4",
     unit="R.5.1",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at="O.23",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     unlisted=unlisted,
     tests=TESTS,
 )

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, Observation, WorkOrder, known
+from drivers.driver import ASTM, Decoded, Grade, Kind, Message, Observation, WorkOrder, known
 from drivers.engine.choose import best_of_each_test
 from drivers.engine.form import RowText
 from drivers.engine.replies import header
@@ -74,25 +74,13 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     return [lis2a.build(records, charset="utf-8")]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="ortho_vitros",
     title="Ortho VITROS",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_from="+",
     code_until="+",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     one_record_a_frame=True,
     tests=TESTS,
     retells=diluted,

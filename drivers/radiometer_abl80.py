@@ -14,7 +14,7 @@ Cannot: give controls a lot but by their id; answer queries.
 import re
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, Observation
+from drivers.driver import ASTM, Decoded, Grade, Message, Observation
 from drivers.engine.form import RowText
 from drivers.engine.gas import beyond, ions
 
@@ -45,23 +45,15 @@ def settles(decoded: Decoded, _message: Message) -> Decoded:
     return replace(decoded, observations=tuple(rows))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="radiometer_abl80",
     title="Radiometer ABL80",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"ABL80",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.5",
     aspects={"M": "measured", "C": "calculated"},
     observed_at=("R.13", "R.12"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
     control_id=r"QC",
     pseudo=r"0+|Sample #.*",
     tests=TESTS,

@@ -15,9 +15,9 @@ here), so it only sends results.
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType
+from drivers.driver import ASTM, Decoded, Grade, Message, MessageType
 from drivers.engine.chemistry import latest_with_a_value
-from drivers.engine.roche import TESTS
+from drivers.engine.roche import PSEUDO, TESTS
 
 
 def settles(said: Decoded, message: Message) -> Decoded:
@@ -26,23 +26,16 @@ def settles(said: Decoded, message: Message) -> Decoded:
     return replace(said, type=MessageType.CALIBRATION) if calibrated else said
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="roche_cobas_c111",
     title="Roche cobas c 111",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r".*c ?111|[^^]*\^Roche\^",
     sample_id=("O.4.1", "O.3.1"),
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.13", "R.12"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"@\d+|0+",
-    query_id="Q.3.2",
+    pseudo=PSEUDO,
+    query_cancel=None,  # as with its sisters Q-13 A asks too
     tests=TESTS,
     settles=settles,
     reports=latest_with_a_value,

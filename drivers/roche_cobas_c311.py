@@ -16,10 +16,12 @@ site), config/analyzers.toml overrides it. Urea (418) is left to it: it reports 
 Cannot: tell the time of a calculated test.
 """
 
-from drivers.driver import Driver, Grade, Observation
+from dataclasses import replace
+
+from drivers.driver import Grade, Observation
 from drivers.engine.chemistry import latest_with_a_value
 from drivers.engine.form import RowText
-from drivers.engine.roche import CONTROL, PSEUDO, QUERY_ID, TESTS, answer
+from drivers.engine.roche import FORM, TESTS
 
 
 def retells(row: Observation, sent: RowText) -> Observation:
@@ -27,31 +29,20 @@ def retells(row: Observation, sent: RowText) -> Observation:
     identity = sent.get("O.3.2")
     if identity is not None and not identity.strip():
         row = row._replace(sample_id=None)
-    if row.observed_at is None and any(sent.get(address) == mark for address, mark in CONTROL):
+    if row.observed_at is None and any(sent.get(address) == mark for address, mark in FORM.control):
         return row._replace(observed_at=sent.get("O.23") or None)
     return row
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="roche_cobas_c311",
     title="Roche cobas c 311",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"H7600|(cobas[- ]?)?[cu] ?311",
     sample_id=("O.3.2", "O.3.1"),
-    code="R.3.4",
-    code_until="/",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.12", "R.13"),
-    control=CONTROL,
-    pseudo=PSEUDO,
-    query_id=QUERY_ID,
     tests=TESTS,
     retells=retells,
     reports=latest_with_a_value,
-    answers=answer,
 )

@@ -16,8 +16,10 @@ Application codes are assigned by the site: TESTS is the list of the captured an
 config/analyzers.toml overrides it. Borderline has no catalogue value: it is held.
 """
 
-from drivers.driver import Driver, Grade, measurement
-from drivers.engine.roche import CONTROL, PSEUDO, QUERY_ID, answer
+from dataclasses import replace
+
+from drivers.driver import Grade, measurement
+from drivers.engine.roche import FORM
 
 INTERPRETATION = {"-1": "Non-reactive", "1": "Reactive"}
 INDEX = "{index}"
@@ -37,25 +39,14 @@ TESTS = {
 }
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="roche_cobas_e411",
     title="Roche cobas e 411",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"cobas[- ]?e ?411",
-    sample_id="O.3.1",
-    code="R.3.4",
-    code_until="/",
     value=("R.4.2", "R.4"),
     coded="R.4.1",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.13", "O.23"),
-    control=CONTROL,
-    pseudo=PSEUDO,
-    query_id=QUERY_ID,
     tests=TESTS,
-    answers=answer,
 )

@@ -14,7 +14,7 @@ Cannot: name the control of a QC message (which note has its lot was not seen). 
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known
+from drivers.driver import HL7, Decoded, Grade, Message, MessageType, known
 from drivers.engine.urine import pads
 from drivers.wire import hl7
 
@@ -32,22 +32,15 @@ def control_without_patient(decoded: Decoded, message: Message) -> Decoded:
     return decoded
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="siemens_clinitek",
     title="Siemens Clinitek Status",
     grade=Grade.CAPTURE,
-    speaks="HL7",
     sender=r"(?i)clinitek",
     sample_id="PID.3.1",
-    code="OBX.3.1",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.19", "OBX.14", "OBR.7"),
     control=(("OBR.15.7", "Q"), ("MSH.11", "Q")),
-    pseudo=r"0+",
     tests={
         **pads(
             UGLU="GLU", UBIL="BIL", UKET="KET", USG="SG", UBLD="BLO", UPH="pH", UPRO="PRO", UURO="URO", UNIT="NIT",

@@ -12,7 +12,9 @@ Cannot: tell a patient's number from a tube's: the tube's number has to be scann
 comment under O (it is of the order, not of a result). Convert HbA1c in mmol/mol (IFCC): held. Take orders.
 """
 
-from drivers.driver import Driver, Grade, measurement
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, measurement
 
 TESTS = {
     "HbA1c": measurement("HBA1C", "%"),
@@ -21,21 +23,13 @@ TESTS = {
     "Ratio": measurement("ACR", "mg/g{creat}", {"mg/g": "1", "mg/mmol": "8.840"}),
 }
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="siemens_dca",
     title="Siemens DCA Vantage",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"DCA V(ANTAGE|antage)",
     sample_id="P.3",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.12", "R.13"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     tests=TESTS,
 )

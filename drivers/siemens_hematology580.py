@@ -15,7 +15,7 @@ Cannot: be asked or told anything; tell a control but by O-12 Q or H-12 Q.
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, Said
+from drivers.driver import ASTM, Decoded, Grade, Kind, Message, Said
 from drivers.engine.haematology import counts, unreported
 from drivers.wire import lis2a
 
@@ -50,21 +50,12 @@ def settled(decoded: Decoded, message: Message) -> Decoded:
     return replace(decoded, sender=sender, problems=(odd, *decoded.problems))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="siemens_hematology580",
     title="Siemens Hematology 580",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at="R.12",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     unlisted=unlisted,
     tests=TESTS,
     settles=settled,

@@ -10,7 +10,9 @@ TESTS is the vendor's naming. Cannot: answer a query (`Q|1|^id||ALL`): the passw
 the analyzer; tell controls that the analyzer does not mark (give them ids that begin QC).
 """
 
-from drivers.driver import Driver, Grade, known, measurement
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, known, measurement
 
 TESTS = {
     **dict.fromkeys(("TSH", "RTH"), measurement("TSH", "m[IU]/L")),
@@ -25,23 +27,11 @@ TESTS = {
     **dict.fromkeys(("TU", "HCG", "FSH", "LH", "PRL", "CEA", "AFP", "PSA"), known()),
 }
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="siemens_immulite",
     title="Siemens Immulite",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
     control_id=r"QC",
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=TESTS,
 )

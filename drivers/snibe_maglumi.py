@@ -17,8 +17,9 @@ Cannot: tell controls (the analyzer marks none: give them ids that begin QC); sa
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, WorkOrder
+from drivers.driver import ASTM, Decoded, Grade, WorkOrder
 from drivers.engine.snibe import TESTS
 from drivers.wire import lis2a
 from drivers.wire.blocks import ACK, ENQ, EOT, Framing
@@ -49,24 +50,13 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     return [lis2a.build(records, charset="utf-8")]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="snibe_maglumi",
     title="Snibe Maglumi (ASTM)",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
     control_id=r"QC",
     pseudo=r"0+|.* dil",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     one_record_a_frame=True,
     bare_frames=True,
     framings={"e1381": None, "simple": SIMPLE},

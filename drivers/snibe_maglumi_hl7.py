@@ -11,21 +11,18 @@ A sample that was diluted by hand reports as `id dil`: that names no tube of our
 Cannot: answer its query (a message TSREQ with the sample in QPD-3; it is kept and shown).
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import HL7, Grade
 from drivers.engine.snibe import TESTS
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="snibe_maglumi_hl7",
     title="Snibe Maglumi (HL7)",
     grade=Grade.CAPTURE,
-    speaks="HL7",
     sample_id="SPM.2.1",
-    code="OBX.3.1",
     value="OBX.5.1",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.19.1", "OBX.14.1", "MSH.7"),
     control=(("SPM.11", "Q"), ("MSH.11", "Q")),
     control_id=r"QC",

@@ -16,8 +16,9 @@ D-dimer, whose units no capture shows.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Driver, Grade, Observation, measurement
+from drivers.driver import ASTM, Grade, Observation, measurement
 from drivers.engine.choose import best_of_each_test
 
 SECONDS = {"s": "1", "S": "1", "sec": "1", "Sec": "1"}
@@ -37,26 +38,14 @@ def latest_final(observations: Sequence[Observation]) -> tuple[bool, ...]:
     return best_of_each_test(observations, lambda row: RANKS.get(row.aspect or "final", 0))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="stago_sta",
     title="Stago STA",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"STA",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.5",
     aspects={"F": "final", "P": "preliminary", "I": "interpretation"},
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     one_record_a_frame=True,
     tests=TESTS,
     reports=latest_final,

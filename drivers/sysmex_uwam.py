@@ -21,7 +21,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, Observation, detail, known, measurement, suspect
+from drivers.driver import ASTM, Decoded, Grade, Kind, Message, Observation, detail, known, measurement, suspect
 from drivers.engine.form import RowText
 from drivers.engine.urine import CLARITY, COLOURS, GRADE, pad, pads
 
@@ -90,22 +90,14 @@ def one_of_the_two(observations: Sequence[Observation]) -> tuple[bool, ...]:
     return tuple(id(row) in chosen for row in observations)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="sysmex_uwam",
     title="Sysmex U-WAM",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"U-WAM",
-    sample_id="O.3.1",
-    code="R.3.4",
     value="R.4.1",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.4.2",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
     control_id=r"QC-",
     pseudo=r"ERR\d*|STAT\d*|0+",
     one_record_a_frame=True,

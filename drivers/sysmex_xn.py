@@ -15,10 +15,10 @@ Cannot: fetch the pictures; tell which control lot it is but by its id.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from drivers.driver import (
     Decoded,
-    Driver,
     Grade,
     Kind,
     Said,
@@ -30,6 +30,7 @@ from drivers.driver import (
     measurement,
     suspect,
 )
+from drivers.engine import sysmex
 from drivers.engine.replies import header
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
@@ -153,27 +154,13 @@ def _patient(number: int, work: WorkOrder | None) -> list[Value]:
     return [*who, None, None, work.patient_id, ("", work.name), None, work.birth_date, work.sex]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    sysmex.FORM,
     name="sysmex_xn",
     title="Sysmex XN",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"XN[- ]?(L|\d+)",
-    sample_id="O.4.3",
-    code="R.3.5",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    control_id=r"QC-",
-    pseudo=r"ERR\d*|0+",
     masked=r"[-.*]{2,}|\+{2,}|NA",
-    query_id="Q.3.3",
-    query_cancel=("Q.13", "A"),
-    frame_size=63_993,
     unlisted=unlisted,
     tests=TESTS,
     answers=answer,

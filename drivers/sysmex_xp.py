@@ -12,7 +12,10 @@ MXD is what is neither lymphocyte nor neutrophil: no test of the catalogue, show
 Cannot: be asked or told anything; send pictures; give ranges. KX-21 speaks another language.
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import Grade
+from drivers.engine import sysmex
 from drivers.engine.haematology import counts, unreported
 
 TESTS = counts(
@@ -23,24 +26,12 @@ TESTS = counts(
     }
 ) | unreported(("MXD%", "MXD#", "W-SCR", "W-MCR", "W-LCR", "W-SCC", "W-MCC", "W-LCC"))  # fmt: skip
 
-DRIVER = Driver(
+DRIVER = replace(
+    sysmex.FORM,
     name="sysmex_xp",
     title="Sysmex XP",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"XP[- ]?\d",
-    sample_id="O.4.3",
-    code="R.3.5",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    control_id=r"QC-",
-    pseudo=r"ERR\d*|0+",
     masked=r"[-.*]{2,}|[+.]{2,}",
-    frame_size=63_993,
     tests=TESTS,
 )

@@ -16,7 +16,7 @@ all glucose tubes. Cannot: say which number the material has in O-16 but for ser
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder
+from drivers.driver import ASTM, Decoded, Grade, Message, MessageType, WorkOrder
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value, material
 from drivers.engine.replies import header, patient
 from drivers.wire import lis2a
@@ -48,24 +48,12 @@ def _order(number: int, work: WorkOrder, code: str) -> list[Value]:
     return [*head, *[None] * 5, "X", None, None, None, of_blood, *[None] * 8, "1", ["Q", "O"]]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="thermo_indiko",
     title="Thermo Indiko",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"\d*\^?Analyzer|Indiko|Konelab",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=chemistry(USUAL_NAMES),
     settles=settles,
     reports=latest_with_a_value,

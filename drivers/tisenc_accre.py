@@ -11,7 +11,7 @@ Channel numbers are set by the site: config/analyzers.toml says what they are. C
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, Observation
+from drivers.driver import HL7, Decoded, Grade, Message, MessageType, Observation
 from drivers.engine.form import RowText
 from drivers.wire import hl7
 
@@ -31,22 +31,14 @@ def calibration(decoded: Decoded, message: Message) -> Decoded:
     return replace(decoded, type=MessageType.CALIBRATION)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="tisenc_accre",
     title="Tisenc ACCRE8",
     grade=Grade.CAPTURE,
-    speaks="HL7",
     sender=r"TISENC",
-    sample_id="OBR.3.1",
-    code="OBX.3.1",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.14", "OBR.7"),
     control=(("MSH.16", "2"),),
-    pseudo=r"0+",
     retells=named,
     settles=calibration,
 )

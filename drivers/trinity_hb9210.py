@@ -14,7 +14,7 @@ Cannot: say what a message number means (the manual does, none is public), tell 
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, image, known, measurement, suspect
+from drivers.driver import ASTM, Decoded, Grade, Message, image, known, measurement, suspect
 from drivers.wire import lis2a
 
 TESTS = {
@@ -39,22 +39,14 @@ def told(decoded: Decoded, message: Message) -> Decoded:
     return replace(decoded, sent_at=sent_at or None, observations=rows)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="trinity_hb9210",
     title="Trinity Premier Hb9210",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"PREMIER",
     sample_id="O.4",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
     control=(("O.12", "Q"), ("H.14", "Q")),
-    pseudo=r"0+",
     one_record_a_frame=True,
     tests=TESTS,
     settles=told,

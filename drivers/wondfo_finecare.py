@@ -10,7 +10,7 @@ HBA1C(IFCC)`) · value OBX-5, the first number, when it is the whole text or OBX
 text as sent, which is held · unit OBX-6, of the first name · range OBX-7 · an arrow in OBX-5 is the flag · time OBX-14.
 The other results of one OBX stay in its raw text, by their names: seen by the technician, reported never.
 The number is a running one, date and serial, unless the lab types the tube's: such numbers are no tube's.
-ESU^U01 tells of the meter itself. Cannot: tell controls; take orders; convert HbA1c in mmol/mol (held).
+ESU^U01 tells of the meter itself. Cannot: tell controls but by MSH-11 Q; take orders; convert HbA1c in mmol/mol (held).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, Observation, measurement
+from drivers.driver import HL7, Decoded, Grade, Message, Observation, measurement
 from drivers.engine import hl7
 from drivers.engine.form import Form, RowText
 
@@ -56,19 +56,14 @@ def one_value(row: Observation, text: RowText) -> Observation:
     return row._replace(code=code, name=name or None, value=value, flags=flags, kind=kind)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="wondfo_finecare",
     title="Wondfo Finecare",
     grade=Grade.CAPTURE,
-    speaks="HL7",
     sender=r"FineCare",
     sample_id="PID.1",
     code="OBX.4",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.14", "OBR.7"),
     pseudo=r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{4}|0+",
     charset="utf-8",

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+from drivers.driver import ASTM
 from drivers.engine.chemistry import latest_with_a_value, material
 from drivers.engine.form import RowText
 from drivers.engine.replies import header, patient
@@ -82,27 +82,23 @@ def _order(number: int, work: WorkOrder) -> list[Value]:
     return [*fields, *[None] * 9, material(work.specimen), None, None, "1", *[None] * 6, "Q"]
 
 
-FORM: dict[str, Any] = {
-    "speaks": "LIS2-A2",
-    "sender": r"Mind",
-    "sample_id": "O.4.1",
-    "code": "R.3.1",
-    "code_name": "R.3.2",
-    "value": "R.4.1",
-    "unit": "R.5",
-    "flag": "R.7",
-    "range": "R.6",
-    "no_range": r"[\^\\]*",
-    "status": "R.9",
-    "aspect": "R.3.4",
-    "aspects": {"F": "", "I": "interpretation"},
-    "observed_at": "R.12",
-    "control": (("H.12", "QR"),),
-    "pseudo": r"0+|INVALID.*",
-    "query_id": "Q.3.2",
-    "retells": retells,
-    "settles": settles,
-    "reports": latest_with_a_value,
-    "answers": answer,
-}
+FORM = replace(
+    ASTM,
+    sender=r"Mind",
+    sample_id="O.4.1",
+    code="R.3.1",
+    code_name="R.3.2",
+    value="R.4.1",
+    no_range=r"[\^\\]*",
+    aspect="R.3.4",
+    aspects={"F": "", "I": "interpretation"},
+    observed_at="R.12",
+    control=(("H.12", "QR"),),
+    pseudo=r"0+|INVALID.*",
+    query_cancel=None,  # H-12 alone says what a message is
+    retells=retells,
+    settles=settles,
+    reports=latest_with_a_value,
+    answers=answer,
+)
 """What the form of every analyzer of this dialect says."""
