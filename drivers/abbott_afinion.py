@@ -14,22 +14,15 @@ mmol/mol (IFCC, not a factor): held. Take orders.
 
 from dataclasses import replace
 
-from drivers.driver import ASTM, Grade, measurement
+from drivers.driver import ASTM, Grade
+from drivers.engine.chemistry import chemistry
 
-LIPID = {"mmol/L": "38.67", "mmol/l": "38.67"}
-CREATININE = {"mmol/L": "11.312", "mmol/l": "11.312"}  # 113.12 g/mol
-
-TESTS = {
-    "HbA1c": measurement("HBA1C", "%"),
-    "CRP": measurement("CRP", "mg/L"),
-    "ACR": measurement("ACR", "mg/g{creat}", {"mg/g": "1", "mg/mmol": "8.840"}),  # 113.12 g/mol
-    "Alb": measurement("UMALB", "mg/dL", {"mg/L": "0.1", "mg/l": "0.1"}),
-    "Creat": measurement("UCREAT", "mg/dL", CREATININE),
-    "Chol": measurement("CHOL", "mg/dL", LIPID),
-    "HDL": measurement("HDL", "mg/dL", LIPID),
-    "LDL": measurement("LDLC", "mg/dL", LIPID),
-    "Trig": measurement("TG", "mg/dL", {"mmol/L": "88.57", "mmol/l": "88.57"}),
-}
+TESTS = chemistry(
+    {
+        "HBA1C": "HbA1c", "CRP": "CRP", "ACR": "ACR", "UMALB": "Alb", "UCREAT": "Creat", "CHOL": "Chol", "HDL": "HDL",
+        "LDLC": "LDL", "TG": "Trig",
+    }
+)  # fmt: skip
 
 DRIVER = replace(
     ASTM,

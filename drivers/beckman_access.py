@@ -15,22 +15,20 @@ Cannot: average replicates; give ranges (the analyzer sends none).
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import ASTM, Decoded, Grade, WorkOrder, known, measurement
+from drivers.driver import ASTM, Decoded, Grade, WorkOrder, known
+from drivers.engine.immuno import assays
 from drivers.engine.replies import header, order
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
-TESTS = {
-    **dict.fromkeys(("TSH", "TSH3", "hTSH", "TSH3-L"), measurement("TSH", "m[IU]/L")),
-    **dict.fromkeys(("TotT3", "TT3", "T3"), measurement("T3", "ng/dL", {"nmol/L": "65.1"})),
-    **dict.fromkeys(("TotT4", "TT4", "T4"), measurement("T4", "ug/dL", {"nmol/L": "0.0777"})),
-    **dict.fromkeys(("FreeT3", "FT3", "FRT3"), measurement("FT3", "pg/mL", {"pmol/L": "0.651"})),
-    **dict.fromkeys(("FreeT4", "FT4", "FRT4"), measurement("FT4", "ng/dL", {"pmol/L": "0.0777"})),
-    **dict.fromkeys(("Ferritin", "FER"), measurement("FERR", "ng/mL")),
-    **dict.fromkeys(("VitB12", "B12"), measurement("B12", "pg/mL", {"pmol/L": "1.355"})),
-    **dict.fromkeys(("25OHVitD", "VitD", "25(OH)D"), measurement("VITD", "ng/mL", {"nmol/L": "0.4006"})),
-    **dict.fromkeys(("PCT", "Testo", "TotBhCG", "HCG5", "hFSH", "hLH", "PRL", "CEA", "AFP", "PSA-Hyb"), known()),
-}
+TESTS = assays(
+    {
+        "TSH": "TSH TSH3 hTSH TSH3-L", "T3": "TotT3 TT3 T3", "T4": "TotT4 TT4 T4", "FT3": "FreeT3 FT3 FRT3",
+        "FT4": "FreeT4 FT4 FRT4", "FERR": "Ferritin FER", "B12": "VitB12 B12", "VITD": "25OHVitD VitD 25(OH)D",
+    }
+) | dict.fromkeys(
+    ("PCT", "Testo", "TotBhCG", "HCG5", "hFSH", "hLH", "PRL", "CEA", "AFP", "PSA-Hyb"), known()
+)  # fmt: skip
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:

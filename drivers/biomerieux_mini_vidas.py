@@ -20,8 +20,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known
 from drivers.engine.form import Form
+from drivers.engine.immuno import assays, markers
 from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire import blocks
 from drivers.wire.blocks import ACK, ENQ, Framing
@@ -34,19 +35,12 @@ REACTIVE = {
         ("negative", "negatif", "négatif", "neg", "non-reactive", "non reactive", "negativo"), "Non-reactive"
     ),
 }
-INDEX = "{index}"
 
 TESTS = {
-    **dict.fromkeys(("TSH", "TSH3"), measurement("TSH", "m[IU]/L")),
-    "T3": measurement("T3", "ng/dL", {"nmol/l": "65.1", "nmol/L": "65.1"}),
-    "T4": measurement("T4", "ug/dL", {"nmol/l": "0.0777", "nmol/L": "0.0777"}),
-    "FT3": measurement("FT3", "pg/mL", {"pmol/l": "0.651", "pmol/L": "0.651"}),
-    **dict.fromkeys(("FT4", "FT4N"), measurement("FT4", "ng/dL", {"pmol/l": "0.0777", "pmol/L": "0.0777"})),
-    "FER": measurement("FERR", "ng/mL"),
-    "VITD": measurement("VITD", "ng/mL", {"nmol/l": "0.4006", "nmol/L": "0.4006"}),
-    "HCV": measurement("HCV", INDEX, coded=REACTIVE),
-    **dict.fromkeys(("HBS", "HBSG", "HBL"), measurement("HBSAG", INDEX, coded=REACTIVE)),
-    **dict.fromkeys(("HIV", "HIV5", "HIV6"), measurement("HIV", INDEX, coded=REACTIVE)),
+    **assays(
+        {"TSH": "TSH TSH3", "T3": "T3", "T4": "T4", "FT3": "FT3", "FT4": "FT4 FT4N", "FERR": "FER", "VITD": "VITD"}
+    ),
+    **markers(REACTIVE, {"HCV": "HCV", "HBSAG": "HBS HBSG HBL", "HIV": "HIV HIV5 HIV6"}),
     **dict.fromkeys(("HBCT", "HBCM", "HCG", "FSH", "LH", "PRL", "ATPO", "PSA", "TPSA", "TXG", "TXM"), known()),
 }
 

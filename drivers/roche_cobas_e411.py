@@ -18,25 +18,15 @@ config/analyzers.toml overrides it. Borderline has no catalogue value: it is hel
 
 from dataclasses import replace
 
-from drivers.driver import Grade, measurement
+from drivers.driver import Grade
+from drivers.engine.immuno import assays, markers
 from drivers.engine.roche import FORM
 
 INTERPRETATION = {"-1": "Non-reactive", "1": "Reactive"}
-INDEX = "{index}"
 
-TESTS = {
-    "1": measurement("B12", "pg/mL"),
-    "3": measurement("FERR", "ng/mL"),
-    "4": measurement("HCV", INDEX, coded=INTERPRETATION),
-    "5": measurement("HBSAG", INDEX, coded=INTERPRETATION),
-    "6": measurement("T3", "ng/dL", {"nmol/l": "65.1", "nmol/L": "65.1"}),
-    "7": measurement("T4", "ug/dL", {"nmol/l": "0.0777", "nmol/L": "0.0777"}),
-    "8": measurement("TSH", "m[IU]/L"),
-    "9": measurement("FT4", "ng/dL", {"pmol/l": "0.0777", "pmol/L": "0.0777"}),
-    "10": measurement("FT3", "pg/mL", {"pmol/l": "0.651", "pmol/L": "0.651"}),
-    "11": measurement("VITD", "ng/mL"),
-    "12": measurement("HIV", INDEX, coded=INTERPRETATION),
-}
+TESTS = assays(
+    {"B12": "1", "FERR": "3", "T3": "6", "T4": "7", "TSH": "8", "FT4": "9", "FT3": "10", "VITD": "11"}
+) | markers(INTERPRETATION, {"HCV": "4", "HBSAG": "5", "HIV": "12"})
 
 
 DRIVER = replace(

@@ -14,14 +14,10 @@ comment under O (it is of the order, not of a result). Convert HbA1c in mmol/mol
 
 from dataclasses import replace
 
-from drivers.driver import ASTM, Grade, measurement
+from drivers.driver import ASTM, Grade
+from drivers.engine.chemistry import chemistry
 
-TESTS = {
-    "HbA1c": measurement("HBA1C", "%"),
-    "Alb": measurement("UMALB", "mg/dL", {"mg/L": "0.1", "mg/l": "0.1"}),
-    "Crt": measurement("UCREAT", "mg/dL", {"mmol/L": "11.312", "mmol/l": "11.312"}),  # 113.12 g/mol
-    "Ratio": measurement("ACR", "mg/g{creat}", {"mg/g": "1", "mg/mmol": "8.840"}),
-}
+TESTS = chemistry({"HBA1C": "HbA1c", "UMALB": "Alb", "UCREAT": "Crt", "ACR": "Ratio"})
 
 DRIVER = replace(
     ASTM,

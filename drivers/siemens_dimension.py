@@ -20,7 +20,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder, known
+from drivers.engine.chemistry import ANY_GLUCOSE, chemistry
 from drivers.engine.form import Form
 from drivers.engine.text import Sheet, asks, other, texts_of
 from drivers.wire import blocks
@@ -29,41 +30,16 @@ from drivers.wire.blocks import Framing
 FS = "\x1c"
 ERROR = re.compile(r"0*")  # what is no error
 FLUIDS = (("urine", "3"), ("csf", "4"), ("plasma", "2"), ("whole blood", "W"))  # W: general knowledge, for HbA1c
-UREA = {"mmol/L": "2.801"}  # of urea nitrogen
-ION = {"mmol/L": "1", "mEq/L": "1"}
 
-TESTS = {
-    "GLUC": measurement("GLUR|GLUF|GLUPP|OGTT2H", "mg/dL", {"mmol/L": "18.016"}),
-    "GLU": measurement("GLUR|GLUF|GLUPP|OGTT2H", "mg/dL", {"mmol/L": "18.016"}),
-    "BUN": measurement("BUN", "mg/dL", UREA),
-    **dict.fromkeys(("CREA", "CRE2", "ECRE"), measurement("CREAT", "mg/dL", {"umol/L": "0.011312"})),
-    "URCA": measurement("URIC", "mg/dL", {"umol/L": "0.016811"}),
-    "TBIL": measurement("TBIL", "mg/dL", {"umol/L": "0.058467"}),
-    "TBI": measurement("TBIL", "mg/dL", {"umol/L": "0.058467"}),
-    **dict.fromkeys(("DBIL", "DBI"), measurement("DBIL", "mg/dL", {"umol/L": "0.058467"})),
-    "AST": measurement("AST", "U/L"),
-    **dict.fromkeys(("ALT", "ALTI"), measurement("ALT", "U/L")),
-    **dict.fromkeys(("ALP", "ALPI"), measurement("ALP", "U/L")),
-    "GGT": measurement("GGT", "U/L"),
-    "TP": measurement("TP", "g/dL"),
-    "ALB": measurement("ALB", "g/dL"),
-    "CHOL": measurement("CHOL", "mg/dL", {"mmol/L": "38.67"}),
-    **dict.fromkeys(("TGL", "TRIG"), measurement("TG", "mg/dL", {"mmol/L": "88.57"})),
-    **dict.fromkeys(("AHDL", "HDLC"), measurement("HDL", "mg/dL", {"mmol/L": "38.67"})),
-    "ALDL": measurement("LDL", "mg/dL", {"mmol/L": "38.67"}),
-    "NA": measurement("NA", "mmol/L", ION),
-    "K": measurement("K", "mmol/L", ION),
-    "CL": measurement("CL", "mmol/L", ION),
-    "CA": measurement("CA", "mg/dL", {"mmol/L": "4.008"}),
-    "PHOS": measurement("PHOS", "mg/dL", {"mmol/L": "3.097"}),
-    "MG": measurement("MG", "mg/dL", {"mmol/L": "2.431", "mEq/L": "1.2155"}),
-    "AMY": measurement("AMY", "U/L"),
-    **dict.fromkeys(("LIP", "LIPL"), measurement("LIP", "U/L")),
-    **dict.fromkeys(("LDH", "LDI"), measurement("LDH", "U/L")),
-    **dict.fromkeys(("CK", "CKI"), measurement("CK", "U/L")),
-    **dict.fromkeys(("IRON", "IRN"), measurement("IRON", "ug/dL", {"umol/L": "5.585"})),
-    **dict.fromkeys(("HA1C", "A1C"), known()),
-}
+TESTS = chemistry(
+    {
+        ANY_GLUCOSE: "GLUC GLU", "BUN": "BUN", "CREAT": "CREA CRE2 ECRE", "URIC": "URCA", "TBIL": "TBIL TBI",
+        "DBIL": "DBIL DBI", "AST": "AST", "ALT": "ALT ALTI", "ALP": "ALP ALPI", "GGT": "GGT", "TP": "TP", "ALB": "ALB",
+        "CHOL": "CHOL", "TG": "TGL TRIG", "HDL": "AHDL HDLC", "LDL": "ALDL", "NA": "NA", "K": "K", "CL": "CL",
+        "CA": "CA", "PHOS": "PHOS", "MG": "MG", "AMY": "AMY", "LIP": "LIP LIPL", "LDH": "LDH LDI", "CK": "CK CKI",
+        "IRON": "IRON IRN",
+    }
+) | dict.fromkeys(("HA1C", "A1C"), known())  # fmt: skip
 
 
 def block(*fields: str) -> bytes:

@@ -12,20 +12,15 @@ the analyzer; tell controls that the analyzer does not mark (give them ids that 
 
 from dataclasses import replace
 
-from drivers.driver import ASTM, Grade, known, measurement
+from drivers.driver import ASTM, Grade, known
+from drivers.engine.immuno import assays
 
-TESTS = {
-    **dict.fromkeys(("TSH", "RTH"), measurement("TSH", "m[IU]/L")),
-    "TT3": measurement("T3", "ng/dL", {"nmol/L": "65.1"}),
-    "T3": measurement("T3", "ng/dL", {"nmol/L": "65.1"}),
-    "TT4": measurement("T4", "ug/dL", {"nmol/L": "0.0777"}),
-    "T4": measurement("T4", "ug/dL", {"nmol/L": "0.0777"}),
-    **dict.fromkeys(("FT3", "F3"), measurement("FT3", "pg/mL", {"pmol/L": "0.651"})),
-    **dict.fromkeys(("FT4", "F4"), measurement("FT4", "ng/dL", {"pmol/L": "0.0777"})),
-    "FER": measurement("FERR", "ng/mL"),
-    **dict.fromkeys(("VB", "B12"), measurement("B12", "pg/mL", {"pmol/L": "1.355"})),
-    **dict.fromkeys(("TU", "HCG", "FSH", "LH", "PRL", "CEA", "AFP", "PSA"), known()),
-}
+TESTS = assays(
+    {
+        "TSH": "TSH RTH", "T3": "TT3 T3", "T4": "TT4 T4", "FT3": "FT3 F3", "FT4": "FT4 F4", "FERR": "FER",
+        "B12": "VB B12",
+    }
+) | dict.fromkeys(("TU", "HCG", "FSH", "LH", "PRL", "CEA", "AFP", "PSA"), known())  # fmt: skip
 
 DRIVER = replace(
     ASTM,

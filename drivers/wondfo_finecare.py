@@ -18,21 +18,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from drivers.driver import HL7, Decoded, Grade, Message, Observation, measurement
+from drivers.driver import HL7, Decoded, Grade, Message, Observation
 from drivers.engine import hl7
+from drivers.engine.chemistry import chemistry
 from drivers.engine.form import Form, RowText
+from drivers.engine.immuno import assays
 
 AMOUNT = re.compile(r"\s*((?:[<>]=?)?\s*\d+(?:\.\d+)?)(.*)", re.DOTALL)
-TESTS = {
-    "HbA1c": measurement("HBA1C", "%"),
-    "MAU": measurement("UMALB", "mg/dL", {"mg/L": "0.1", "mg/l": "0.1"}),
-    "CRP": measurement("CRP", "mg/L"),
-    "TSH": measurement("TSH", "m[IU]/L"),
-    "T3": measurement("T3", "ng/dL", {"nmol/L": "65.1", "nmol/l": "65.1"}),
-    "T4": measurement("T4", "ug/dL", {"nmol/L": "0.0777", "nmol/l": "0.0777"}),
-    "Vitamin D": measurement("VITD", "ng/mL"),
-    "Ferritin": measurement("FERR", "ng/mL"),
-}
+TESTS = chemistry({"HBA1C": "HbA1c", "UMALB": "MAU", "CRP": "CRP"}) | assays(
+    {"TSH": "TSH", "T3": "T3", "T4": "T4", "VITD": ("Vitamin D",), "FERR": "Ferritin"}
+)
 
 
 def read(form: Form, message: Message) -> Decoded:

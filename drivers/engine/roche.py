@@ -5,7 +5,8 @@ invented. Source: Roche host interface manuals of cobas e 411 and cobas c 311 (A
 interfaces.
 
 The code is the part before "/" in R-3 component 4; a control has O-12 Q, or QC in O-4 component 5; `@192` and the like
-stand for an unread barcode. A query's Q-3 is `^^id^sequence^rack^position^^S1^SC`, the id padded with blanks on the cobas c; Q-13 O or A both ask.
+stand for an unread barcode.
+A query's Q-3 is `^^id^sequence^rack^position^^S1^SC`, the id padded with blanks on the cobas c; Q-13 O or A both ask.
 The answer is one message: per known sample a P and an O with O-3 the id with its padding, O-4 Q-3 from component 4 on,
 O-5 `^^^code^` repeated, O-6 R or S, O-12 A (added), O-16 the number of the sample type, O-26 O (an order). An unknown
 sample is answered by a header with TSDWN^REPLY and no order.

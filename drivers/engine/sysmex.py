@@ -3,8 +3,8 @@
 Turns the standard's form into theirs. Law: verbatim; an id that the analyzer made up (ERR…, zeros) names no tube.
 Source: Sysmex, ASTM host interface of the XN and of the XP series; captures of both.
 
-The tube is component 3 of O-4, `rack^position^id^how it was read`, right-justified (O-3 stays empty); the code component
-5 of R-3; an id that begins QC- is a control's. Frames may hold a whole message.
+The tube is component 3 of O-4, `rack^position^id^how it was read`, right-justified (O-3 stays empty); the code
+component 5 of R-3; an id that begins QC- is a control's. Frames may hold a whole message.
 """
 
 from __future__ import annotations
