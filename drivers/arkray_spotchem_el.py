@@ -15,13 +15,12 @@ import re
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
-from drivers.engine.gas import ions
+from drivers.engine.gas import ions, says_control
 from drivers.engine.text import Sheet, groups, other, texts_of
 from drivers.wire.blocks import Framing
 
 HEAD = re.compile(r"(\d\d/\d\d/\d\d \d\d:\d\d) ID# (.{10}) (\[[^\]]*\]) *")
 BLOCK = re.compile(r"(\S.{4})(..)(.{5})(.) (.{6}) ?")
-CONTROL = re.compile(r"QC|control", re.IGNORECASE)
 
 
 def read(form: Form, message: Message) -> Decoded:
@@ -36,8 +35,7 @@ def read(form: Form, message: Message) -> Decoded:
     for block in filter(None, measured):
         name, error, value, mark, unit = block.groups()
         sheet.add(name, value, unit, tuple(word for word in (error.strip(), mark.strip()) if word), raw=block[0][5:13])
-    control = CONTROL.search(kind) or (sheet.sample_id or "").startswith("QC")
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    return sheet.decoded(control=says_control(kind))
 
 
 DRIVER = Driver(
@@ -47,6 +45,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(ack=b"", nak=b""),
     reads=read,
+    control_id=r"QC",
     pseudo=r"0+",
     tests=ions("Na", "K", "Cl"),
 )

@@ -76,7 +76,7 @@ def _results(form: Form, text: str, head: au.Head) -> Decoded:
     for group in reading.groups:
         marks = tuple(group.marks.replace(" ", ""))
         sheet.add(group.test, group.value, None, marks, raw=group.value + group.marks, aspect=rerun)
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    return sheet.decoded(control=control)
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:

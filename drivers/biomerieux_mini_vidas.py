@@ -68,9 +68,8 @@ def read(form: Form, message: Message) -> Decoded:
     for begin, end in zip(starts, [*starts[1:], len(said)], strict=True):
         _assay(sheet, about | dict(said[begin:end]))
     sample = sheet.sample_id or ""
-    control = CONTROL.fullmatch(sample) or about.get("rt") == "QCV"
-    calibration = MessageType.CALIBRATION if CALIBRATOR.fullmatch(sample) else MessageType.RESULT
-    return sheet.decoded(MessageType.QC if control else calibration)
+    calibration = MessageType.CALIBRATION if CALIBRATOR.fullmatch(sample) else None
+    return sheet.decoded(calibration, control=CONTROL.fullmatch(sample) is not None or about.get("rt") == "QCV")
 
 
 def _assay(sheet: Sheet, said: dict[str, str]) -> None:

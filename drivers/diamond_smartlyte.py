@@ -19,13 +19,12 @@ from urllib.parse import parse_qsl
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
-from drivers.engine.gas import ions
+from drivers.engine.gas import ions, says_control
 from drivers.engine.text import Sheet, other
 from drivers.wire.blocks import Framing
 
 ION = re.compile(r"ionData\[([^\]]+)\]\[conc\]")
 KEYS = ("name", "conc", "strUnits", "strFlag", "min", "max")
-CONTROL = re.compile(r"QC|control", re.IGNORECASE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999
 
@@ -48,8 +47,7 @@ def read(form: Form, message: Message) -> Decoded:
     for ion in ions_said:
         name, value, unit, flag, low, high = (said.get(f"ionData[{ion}][{key}]", "").strip() for key in KEYS)
         sheet.add(name or ion, value, unit, (flag,) if flag else (), range_=f"{low}-{high}" if low or high else None)
-    control = CONTROL.search(said.get("sampleStr[en]", "")) or (sheet.sample_id or "").startswith("QC")
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    return sheet.decoded(control=says_control(said.get("sampleStr[en]", "")))
 
 
 DRIVER = Driver(
@@ -59,6 +57,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(start=b"", end=b"", ack=b"", nak=b""),
     reads=read,
+    control_id=r"QC",
     pseudo=r"0+",
     tests=ions("Na", "K", "Cl", "Ca"),
 )

@@ -72,12 +72,19 @@ class Driver(Form):
     def decode(self, message: Message) -> Decoded:
         """All the message says, verbatim, every row in order. DecodeError when it is no message of this language."""
         if self.reads is not None:
-            decoded = self.reads(self, message)
+            decoded = self._whole(self.reads(self, message), message)
         elif self.speaks == "HL7":
             decoded = _hl7.read(self, self._hl7, message)
         else:
             decoded = _lis2a.read(self, self._astm, self._unmarked(message) if self.framings else message)
         return decoded if self.settles is None else self.settles(decoded, message)
+
+    def _whole(self, decoded: Decoded, message: Message) -> Decoded:
+        """Blocks of which the line lost some are never taken for the whole message, whatever they say."""
+        if self.speaks != "blocks" or not message.incomplete or decoded.type is MessageType.INCOMPLETE:
+            return decoded
+        cut = "the message was cut before its end"
+        return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, cut))
 
     def at_site(
         self,

@@ -42,10 +42,10 @@ def read(form: Form, message: Message) -> Decoded:
     tests = columns[HEAD:]
     for at in range(0, len(tests), GROUP):
         _row(sheet, (tests[at : at + GROUP] + [""] * GROUP)[:GROUP])
-    control = re.fullmatch(r"QC|CONTROL", kind, re.IGNORECASE)
+    control = re.fullmatch(r"QC|CONTROL", kind, re.IGNORECASE) is not None
     told = columns[HEAD - 1].strip()
     odd = [] if not told.isdecimal() or int(told) == len(sheet.rows) else [f"{len(sheet.rows)} tests, {told} announced"]
-    said = sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+    said = sheet.decoded(problems=odd, control=control)
     return replace(said, sent_at=moment)
 
 

@@ -52,9 +52,7 @@ def read(form: Form, message: Message) -> Decoded:
             sheet.add(DRAWN[letter], sent, kind=Kind.IMAGE)
         elif letter in SETTINGS:
             sheet.add(SETTINGS[letter], sent, kind=Kind.DETAIL)
-    control = re.match(form.control_id, sheet.sample_id or "")
-    type_ = MessageType.INCOMPLETE if message.incomplete else MessageType.QC if control else MessageType.RESULT
-    return sheet.decoded(type_)
+    return sheet.decoded()
 
 
 DRIVER = Driver(

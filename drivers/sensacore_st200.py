@@ -21,13 +21,12 @@ from dataclasses import replace
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
-from drivers.engine.gas import beyond, ions
+from drivers.engine.gas import beyond, ions, says_control
 from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire.blocks import Framing
 
 MARK = "\x1b\x00"
 END = rf"\xb0[ \x1b\x00]*\r?\n(?:{MARK} *\r?\n){{2}}"
-CONTROL = re.compile(r"QC|quality|control", re.IGNORECASE)
 
 TESTS = {
     **ions("Na", "K", "Cl", "iCa"),
@@ -55,8 +54,7 @@ def read(form: Form, message: Message) -> Decoded:
         value, _, unit = said.replace(MARK, " ").strip().partition(" ")
         if name.strip() and value and ":" not in line:
             sheet.add(name, value, None if value == "NA" else unit)
-    control = CONTROL.search(particular(text, "Analyze Type")) or (sheet.sample_id or "").startswith("QC")
-    decoded = sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    decoded = sheet.decoded(control=says_control(particular(text, "Analyze Type")))
     if re.search(END, text):
         return decoded
     odd = "the report has no end: nothing of it is filed"
@@ -70,6 +68,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(start=b"", end=b"", ends=rf"{END}|\n(?=Sample test:)", ack=b"", nak=b"", silence=5.0),
     reads=read,
+    control_id=r"QC",
     pseudo=r"0+",
     tests=TESTS,
 )

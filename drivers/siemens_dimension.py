@@ -99,7 +99,7 @@ def _results(form: Form, sent: list[str]) -> Decoded:
         [] if len(groups) == 4 * int("0" + re.sub(r"\D", "", head[10])) else ["the number of tests is not the one said"]
     )
     control = head[4].strip() in ("5", "6", "7", "8", "9")
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+    return sheet.decoded(problems=odd, control=control)
 
 
 def answer(_query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:

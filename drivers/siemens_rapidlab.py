@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
-from drivers.engine.gas import beyond, ions
+from drivers.engine.gas import beyond, ions, says_control
 from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire.blocks import Framing
 
@@ -34,7 +34,6 @@ SECTION = re.compile(r"(Measured|Calculated|Reference Ranges)\b")
 VALUE = r"([<>]?-?\d[\d.]{0,15}|[-.*?]{2,})([\^v]?)(?: +(\S+))?"
 ROW = re.compile(rf"(\S+(?: \S+)*?) +(?:{VALUE}| +(\S.*))")  # name, then a value with mark and unit, or words
 FLAGS = {"^": ("H",), "v": ("L",), "": ()}
-TYPES = ((r"QC|Control", MessageType.QC), (r"Cal", MessageType.CALIBRATION), (r"", MessageType.RESULT))
 
 TESTS = {
     **ions("Na+", "K+", "Cl-", "Ca++"),
@@ -67,10 +66,9 @@ def read(form: Form, message: Message) -> Decoded:
         if found and section in ("Measured", "Calculated"):
             name, value, mark, unit, words = found.groups()
             sheet.add(name, value or words, unit, FLAGS[mark or ""], raw=words or value + mark)
-    type_ = next(type_ for words, type_ in TYPES if re.search(words, title[0], re.IGNORECASE))
-    if (sheet.sample_id or "").startswith("QC"):
-        type_ = MessageType.QC
-    return ended(sheet.decoded(type_, serial), text)
+    control = says_control(title[0])
+    calibration = MessageType.CALIBRATION if re.search("cal", title[0], re.IGNORECASE) and not control else None
+    return ended(sheet.decoded(calibration, serial, control=control), text)
 
 
 def ended(decoded: Decoded, text: str) -> Decoded:
@@ -89,6 +87,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(start=b"", end=b"", ends=END, ack=b"", nak=b"", silence=5.0),
     reads=read,
+    control_id=r"QC",
     pseudo=r"0+",
     tests=TESTS,
 )

@@ -79,8 +79,7 @@ def read(form: Form, message: Message) -> Decoded:
     sheet = Sheet(form, "" if how == "A" else sample_id, moment(date, time))
     for group in groups(rows, 9):
         add(sheet, group)
-    control = kind == "C" or (sheet.sample_id or "").startswith("QC")
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    return sheet.decoded(control=kind == "C")
 
 
 def add(sheet: Sheet, group: str) -> None:
@@ -110,6 +109,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(),
     reads=read,
+    control_id=r"QC",
     masked=MASK + r"\D?",  # the flag stands in the mask
     tests=TESTS,
     answers=answer,

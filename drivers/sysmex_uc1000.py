@@ -63,10 +63,7 @@ def read(form: Form, message: Message) -> Decoded:
             odd.append(f"a line that is no pad: {line.strip()[:30]!r}")
     if not sent_at and not any(seen.code in TESTS for seen in sheet.rows):
         return other(MessageType.OTHER, "a text that names no sample and no pad")
-    ids = {seen.sample_id or "" for seen in sheet.rows}
-    control = bool(ids) and all(re.match(form.control_id, identity) for identity in ids)
-    type_ = MessageType.INCOMPLETE if message.incomplete else MessageType.QC if control else MessageType.RESULT
-    return replace(sheet.decoded(type_, problems=odd), sent_at=sent_at)
+    return replace(sheet.decoded(problems=odd), sent_at=sent_at)
 
 
 DRIVER = Driver(

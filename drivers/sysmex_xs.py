@@ -18,7 +18,6 @@ Cannot: be asked or told anything; draw histograms, which come in blocks of thei
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -105,9 +104,9 @@ def read(form: Form, message: Message) -> Decoded:
         problems.append(f"the block says {numbers.analyzer[:40]!r}, but this line is configured for {form.title}")
     if head is None:
         problems.append("a D2U without its D1U: neither its time nor whether it is a control is known")
-    control = said[14 + JUDGEMENT : 15 + JUDGEMENT] == "Q" or bool(re.match(form.control_id, sheet.sample_id or ""))
-    type_ = MessageType.QC if control else MessageType.RESULT
-    return sheet.decoded(type_ if head else MessageType.INCOMPLETE, numbers.analyzer, problems)
+    type_ = None if head else MessageType.INCOMPLETE
+    control = said[14 + JUDGEMENT : 15 + JUDGEMENT] == "Q"
+    return sheet.decoded(type_, numbers.analyzer, problems, control=control)
 
 
 def _rows(sheet: Sheet, items: str, said: str) -> None:

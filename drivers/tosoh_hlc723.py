@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, MessageType, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Kind, Message, known, measurement
 from drivers.engine.form import Form
 from drivers.engine.text import Sheet, groups, texts_of
 from drivers.wire import blocks
@@ -110,11 +110,7 @@ def read(form: Form, message: Message) -> Decoded:
         sheet.sample_id = sample.sample_id or None
         odd += peaks(sheet, sample)
         chromatogram(sheet, sample)
-    if message.incomplete:
-        return sheet.decoded(MessageType.INCOMPLETE, problems=[*odd, "the message ends before its EOT"])
-    ids = {sample.sample_id for sample in found}
-    control = bool(ids) and all(re.match(form.control_id, identity) for identity in ids)
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+    return sheet.decoded(problems=odd)
 
 
 DRIVER = Driver(

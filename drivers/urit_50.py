@@ -73,9 +73,7 @@ def read(form: Form, message: Message) -> Decoded:
             odd.append(f"a line that is no pad: {line[:30]!r}")
     if not named and not any(seen.code in TESTS for seen in sheet.rows):
         return other(MessageType.OTHER, "a text that names no sample and no pad")
-    control = bool(sheet.sample_id and re.match(form.control_id, sheet.sample_id))
-    type_ = MessageType.INCOMPLETE if message.incomplete else MessageType.QC if control else MessageType.RESULT
-    return replace(sheet.decoded(type_, problems=odd), sent_at=" ".join(moment[:2]) or None)
+    return replace(sheet.decoded(problems=odd), sent_at=" ".join(moment[:2]) or None)
 
 
 DRIVER = Driver(

@@ -7,6 +7,8 @@ Source: the lab's catalogue (config/tests.csv); molar charges of the ions.
 
 from __future__ import annotations
 
+import re
+
 from drivers.engine.units import units
 from drivers.engine.words import Kind, TestCode
 
@@ -23,6 +25,11 @@ def ions(sodium: str = "", potassium: str = "", chloride: str = "", ionised_calc
         ("ICA", ionised_calcium, DOUBLE),
     )
     return {name: TestCode(Kind.MEASUREMENT, test, units("mmol/L", also)) for test, name, also in named if name}
+
+
+def says_control(kind: str) -> bool:
+    """Does an analyzer's word for the kind of sample name quality control? Not seen yet: general knowledge."""
+    return re.search(r"QC|quality|control", kind, re.IGNORECASE) is not None
 
 
 def beyond(*names: str) -> dict[str, TestCode]:
