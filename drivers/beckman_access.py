@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from drivers.driver import ASTM, Decoded, Grade, WorkOrder, known
 from drivers.engine.immuno import assays
-from drivers.engine.replies import header, order
+from drivers.engine.replies import header, order, told
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
@@ -33,15 +33,14 @@ TESTS = assays(
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """P and O with the specimen for each order, L|1|F; nothing at all when there is no order."""
-    if not orders:
-        return None
-    records: list[Sequence[Value]] = [header(lis2a.STANDARD, query.sender)]
-    for number, work in enumerate(orders, 1):
-        sent = order(1, work)
-        sent[15] = work.specimen or "Serum"
-        records += [["P", str(number), work.patient_id], sent]
-    records.append(["L", "1", "F"])
-    return [lis2a.build(records, charset="utf-8")]
+    return told(header(lis2a.STANDARD, query.sender), orders, ordered, end="F") if orders else None
+
+
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P and O of one order."""
+    sent = order(1, work)
+    sent[15] = work.specimen or "Serum"
+    return [["P", str(number), work.patient_id], sent]
 
 
 DRIVER = replace(

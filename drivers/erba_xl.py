@@ -19,8 +19,7 @@ from dataclasses import replace
 
 from drivers.driver import ASTM, Decoded, Grade, WorkOrder
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value, material
-from drivers.engine.replies import header, order
-from drivers.wire import lis2a
+from drivers.engine.replies import header, order, told
 from drivers.wire.lis2a import Delimiters, Value
 
 MARKS = Delimiters("|", "`", "^", "&")
@@ -31,14 +30,14 @@ TESTS = chemistry(USUAL_NAMES)
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """One message: for each order P and O with its tube type; nothing known: L-3 I."""
-    records: list[Sequence[Value]] = [header(MARKS, query.sender)]
-    for number, work in enumerate(orders, 1):
-        sent = order(1, work, action="A")
-        sent[2] = (work.sample_id, TUBE)
-        sent[15] = material(work.specimen).upper()
-        records += [["P", str(number)], sent]
-    records.append(["L", "1", "F" if orders else "I"])
-    return [lis2a.build(records, MARKS, "utf-8")]
+    return told(header(MARKS, query.sender), orders, ordered, end="F", marks=MARKS)
+
+
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P and O of one order, with its tube type."""
+    sent = order(1, work, action="A")
+    sent[2], sent[15] = (work.sample_id, TUBE), material(work.specimen).upper()
+    return [["P", str(number)], sent]
 
 
 DRIVER = replace(

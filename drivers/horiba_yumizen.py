@@ -21,7 +21,7 @@ from dataclasses import replace
 from drivers.driver import Decoded, Grade, WorkOrder
 from drivers.engine import abx
 from drivers.engine.haematology import counts, unreported
-from drivers.engine.replies import header, order
+from drivers.engine.replies import header, order, told
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
@@ -37,15 +37,15 @@ def mode(work: WorkOrder) -> str:
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """One message: for each order its patient and a mode to run; nothing known: L-3 I."""
-    records: list[Sequence[Value]] = [[*header(lis2a.STANDARD, query.sender)[:12], "LIS2-A2"]]
-    for number, work in enumerate(orders, 1):
-        sent = order(1, work)
-        sent[4] = [("", "", "", mode(work))]
-        sent[11], sent[15] = "N", "BLOOD"
-        patient = ["P", str(number), None, work.patient_id, None, work.name, None, work.birth_date, work.sex]
-        records += [patient, sent]
-    records.append(["L", "1", "N" if orders else "I"])
-    return [lis2a.build(records, charset="utf-8")]
+    return told([*header(lis2a.STANDARD, query.sender)[:12], "LIS2-A2"], orders, ordered)
+
+
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P and O of one order."""
+    sent = order(1, work)
+    sent[4] = [("", "", "", mode(work))]
+    sent[11], sent[15] = "N", "BLOOD"
+    return [["P", str(number), None, work.patient_id, None, work.name, None, work.birth_date, work.sex], sent]
 
 
 DRIVER = replace(

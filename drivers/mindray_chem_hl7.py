@@ -37,14 +37,10 @@ def retells(row: Observation, sent: RowText) -> Observation:
 
 
 def settles(said: Decoded, message: Message) -> Decoded:
-    """The kind that MSH-16 names; a control's own name for its id; the question kept whole for the answer."""
-    if said.type not in (MessageType.RESULT, MessageType.QC):
+    """A control's own name for its id; the question kept whole for the answer."""
+    if said.type is not MessageType.QC:
         return keep_question(said, message)
     segments = hl7.parse(message.body)
-    if segments[0]["16"] == "1":
-        return replace(said, type=MessageType.CALIBRATION)
-    if said.type is MessageType.RESULT:
-        return said
     order = find(segments, "OBR")
     control = ((order["13"] or "").strip() or None) if order else None
     rows = tuple(row._replace(sample_id=control) for row in said.observations) or _controls(segments)
@@ -101,6 +97,7 @@ DRIVER = replace(
     sample_id="OBR.2.1",
     no_range=r"-*",
     control=(("MSH.16", "2"),),
+    calibration=(("MSH.16", "1"),),
     pseudo=r"0+|Invalid",
     masked=MASKED + r"|-0x0fffffff",
     query_id="QRD.8.1",

@@ -22,7 +22,7 @@ from dataclasses import replace
 from drivers.driver import ASTM, Decoded, Grade, Kind, Message, Observation, WorkOrder, known
 from drivers.engine.choose import best_of_each_test
 from drivers.engine.form import RowText
-from drivers.engine.replies import header
+from drivers.engine.replies import header, told
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
@@ -61,17 +61,16 @@ def reports(observations: Sequence[Observation]) -> tuple[bool, ...]:
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
-    """P and O for each order: the dilution once, then each assay; L-3 I when nothing is known."""
-    head = header(lis2a.STANDARD, query.sender)
-    head[12] = "LIS2-A"
-    records: list[Sequence[Value]] = [head]
-    for number, work in enumerate(orders, 1):
-        first, *more = (f"{code}+{REFLEX}" for code in work.codes)
-        tests: Value = [("", "", "", f"{DILUTION}+{first}"), *more]
-        fields: list[Value] = ["O", "1", work.sample_id, None, tests, "S" if work.stat else "R", *[None] * 5, "N"]
-        records += [["P", str(number), work.patient_id], [*fields, *[None] * 3, SERUM, *[None] * 9, "O"]]
-    records.append(["L", "1", "N" if orders else "I"])
-    return [lis2a.build(records, charset="utf-8")]
+    """P and O for each order; L-3 I when nothing is known."""
+    return told([*header(lis2a.STANDARD, query.sender)[:12], "LIS2-A"], orders, ordered)
+
+
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P and O of one order: the dilution once, then each assay."""
+    first, *more = (f"{code}+{REFLEX}" for code in work.codes)
+    tests: Value = [("", "", "", f"{DILUTION}+{first}"), *more]
+    fields: list[Value] = ["O", "1", work.sample_id, None, tests, "S" if work.stat else "R", *[None] * 5, "N"]
+    return [["P", str(number), work.patient_id], [*fields, *[None] * 3, SERUM, *[None] * 9, "O"]]
 
 
 DRIVER = replace(

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from drivers.driver import ASTM, Decoded, Grade, WorkOrder
+from drivers.engine.replies import told
 from drivers.engine.snibe import TESTS
-from drivers.wire import lis2a
 from drivers.wire.blocks import ACK, ENQ, EOT, Framing
 from drivers.wire.lis2a import Value
 
@@ -40,14 +40,18 @@ SIMPLE = Framing(answers={ENQ: ACK}, whole=whole, asks_first=True, closing=EOT)
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """H with the analyzer's own name, P, an O for each test of each order, L; without an order no P and no O."""
     name: Value = tuple((query.sender or "").split("^"))
-    records: list[Sequence[Value]] = [["H", None, None, PASSWORD, name, *[None] * 4, HOST, None, "P", VERSION]]
-    for number, work in enumerate(orders, 1):
-        records.append(["P", str(number)])
-        for place, code in enumerate(work.codes, 1):
-            test: Value = ("", "", "", code)
-            records.append(["O", str(place), work.sample_id, None, test, "S" if work.stat else "R"])
-    records.append(["L", "1", "N"])
-    return [lis2a.build(records, charset="utf-8")]
+    head: list[Value] = ["H", None, None, PASSWORD, name, *[None] * 4, HOST, None, "P", VERSION]
+    return told(head, orders, ordered, nothing="N")
+
+
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P, and an O for each test."""
+    tests: list[Value] = [("", "", "", code) for code in work.codes]
+    urgent = "S" if work.stat else "R"
+    orders: list[list[Value]] = [
+        ["O", str(place), work.sample_id, None, test, urgent] for place, test in enumerate(tests, 1)
+    ]
+    return [["P", str(number)], *orders]
 
 
 DRIVER = replace(

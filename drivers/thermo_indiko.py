@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from drivers.driver import ASTM, Decoded, Grade, Message, MessageType, WorkOrder
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value, material
-from drivers.engine.replies import header, patient
+from drivers.engine.replies import header, patient, told
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
@@ -34,12 +34,12 @@ def settles(said: Decoded, message: Message) -> Decoded:
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """For each known sample P and one O a test; L-3 N after orders, I when nothing is known."""
-    records: list[Sequence[Value]] = [header(lis2a.STANDARD, query.sender)]
-    for number, work in enumerate(orders, 1):
-        records.append(patient(number, work))
-        records += [_order(place, work, code) for place, code in enumerate(work.codes, 1)]
-    records.append(["L", "1", "N" if orders else "I"])
-    return [lis2a.build(records, charset="utf-8")]
+    return told(header(lis2a.STANDARD, query.sender), orders, ordered)
+
+
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P and one O a test."""
+    return [patient(number, work), *[_order(place, work, code) for place, code in enumerate(work.codes, 1)]]
 
 
 def _order(number: int, work: WorkOrder, code: str) -> list[Value]:

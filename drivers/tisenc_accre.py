@@ -11,24 +11,13 @@ Channel numbers are set by the site: config/analyzers.toml says what they are. C
 
 from dataclasses import replace
 
-from drivers.driver import HL7, Decoded, Grade, Message, MessageType, Observation
+from drivers.driver import HL7, Grade, Observation
 from drivers.engine.form import RowText
-from drivers.wire import hl7
-
-CALIBRATION = "1"
 
 
 def named(row: Observation, sent: RowText) -> Observation:
     """The row with its name, which has a field of its own."""
     return row._replace(name=(sent.get("OBX.4") or "").strip() or None)
-
-
-def calibration(decoded: Decoded, message: Message) -> Decoded:
-    """MSH-16 1 is a calibration: nothing of it is a patient's or a control's."""
-    header = hl7.parse(message.body)[0]
-    if header.raw("16") != CALIBRATION or message.incomplete:
-        return decoded
-    return replace(decoded, type=MessageType.CALIBRATION)
 
 
 DRIVER = replace(
@@ -39,6 +28,6 @@ DRIVER = replace(
     sender=r"TISENC",
     observed_at=("OBX.14", "OBR.7"),
     control=(("MSH.16", "2"),),
+    calibration=(("MSH.16", "1"),),
     retells=named,
-    settles=calibration,
 )

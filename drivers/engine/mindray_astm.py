@@ -20,7 +20,7 @@ from dataclasses import replace
 from drivers.driver import ASTM
 from drivers.engine.chemistry import latest_with_a_value, material
 from drivers.engine.form import RowText
-from drivers.engine.replies import header, patient
+from drivers.engine.replies import header, patient, told
 from drivers.engine.words import Decoded, Message, MessageType, Observation, WorkOrder
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Record, Value
@@ -41,8 +41,6 @@ def settles(said: Decoded, message: Message) -> Decoded:
         return said
     records = lis2a.parse(message.body) if not said.observations else lis2a.parse(message.body.split(b"\r", 1)[0])
     kind = (records[0].raw("12") or "").strip().upper()
-    if kind == "CR":
-        return replace(said, type=MessageType.CALIBRATION)
     if kind in ("SA", "QA"):
         return replace(said, type=MessageType.OTHER)
     if kind == "QR" and not said.observations:
@@ -66,13 +64,8 @@ def _controls(order: Record) -> list[Observation]:
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """SA with an order for each known sample, its tests as `code^^2^1` (as working interfaces send them: no name,
     sample, one replicate); QA and L-3 I when nothing is known."""
-    head = header(lis2a.STANDARD, query.sender)
-    head[11:13] = ["SA" if orders else "QA", VERSION]
-    records: list[Sequence[Value]] = [head]
-    for number, work in enumerate(orders, 1):
-        records += [patient(number, work), _order(number, work)]
-    records.append(["L", "1", "N" if orders else "I"])
-    return [lis2a.build(records, charset="utf-8")]
+    head = [*header(lis2a.STANDARD, query.sender)[:11], "SA" if orders else "QA", VERSION]
+    return told(head, orders, lambda number, work: [patient(number, work), _order(number, work)])
 
 
 def _order(number: int, work: WorkOrder) -> list[Value]:
@@ -94,6 +87,7 @@ FORM = replace(
     aspects={"F": "", "I": "interpretation"},
     observed_at="R.12",
     control=(("H.12", "QR"),),
+    calibration=(("H.12", "CR"),),
     pseudo=r"0+|INVALID.*",
     query_cancel=None,  # H-12 alone says what a message is
     retells=retells,

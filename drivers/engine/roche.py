@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from drivers.driver import ASTM
 from drivers.engine.chemistry import ANY_GLUCOSE, chemistry
-from drivers.engine.replies import header
+from drivers.engine.replies import header, told
 from drivers.engine.words import Decoded, WorkOrder
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
@@ -38,11 +38,7 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """TSDWN^REPLY: an order echoing Q-3's position and type for each known sample, none for an unknown one."""
     head = header(lis2a.STANDARD, query.sender)
     head[10] = ("TSDWN", "REPLY")
-    records: list[Sequence[Value]] = [head]
-    for work in orders:
-        records += [["P", "1"], _order(work)]
-    records.append(["L", "1", "N"])
-    return [lis2a.build(records, charset="utf-8")]
+    return told(head, orders, lambda _number, work: [["P", "1"], _order(work)], nothing="N")
 
 
 def _order(work: WorkOrder) -> list[Value]:
