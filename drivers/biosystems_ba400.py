@@ -39,6 +39,7 @@ DRIVER = replace(
     code_name="OBX.3.2",
     observed_at=("OBX.19", "OBX.14"),
     control=(("SPM.11.1", "Q"), ("MSH.11", "Q")),
+    flag_words={"NONE": "N"},
     query_id="QPD.3.1.1",
     tests=chemistry(NAMES),
     settles=settles,

@@ -58,6 +58,7 @@ DRIVER = Driver(
     framing=Framing(start=b"", end=b"", ack=b"", nak=b""),
     reads=read,
     control_id=r"QC",
+    flag_words={"HIGH": "H", "LOW": "L"},
     pseudo=r"0+",
     tests=ions("Na", "K", "Cl", "Ca"),
 )

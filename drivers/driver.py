@@ -105,6 +105,12 @@ class Driver(Form):
         """The row with the unit that its site says it has, where the analyzer sent none."""
         return row if row.unit or not row.code else row._replace(unit=self.unit_unsent.get(row.code, row.unit))
 
+    def in_plain_flags(self, row: Observation) -> Observation:
+        """The row with the standard's flags for those of its own that say no more (`flag_words`)."""
+        if not self.flag_words or not row.flags:
+            return row
+        return row._replace(flags=tuple(self.flag_words.get(flag, flag) for flag in row.flags))
+
     def _unmarked(self, message: Message) -> Message:
         """Records that came in blocks (stored as raw bytes), without what marked the blocks, whatever is set today."""
         for framing in self.framings.values():

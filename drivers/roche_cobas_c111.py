@@ -34,6 +34,7 @@ DRIVER = replace(
     sender=r".*c ?111|[^^]*\^Roche\^",
     sample_id=("O.4.1", "O.3.1"),
     observed_at=("R.13", "R.12"),
+    resent="R",
     pseudo=PSEUDO,
     query_cancel=None,  # as with its sisters Q-13 A asks too
     tests=TESTS,

@@ -142,6 +142,7 @@ DRIVER = Driver(
     reads=read,
     control_id=r"QC-",
     pseudo=r"ERR\d*|0+",
+    flag_words={"+": "H", "-": "L"},
     masked=r"\d*[-*+][-*+\d]*",
     tests=counts(CODES, {"": {"": "1"}}),
 )

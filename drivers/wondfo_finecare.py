@@ -60,6 +60,7 @@ DRIVER = replace(
     sample_id="PID.1",
     code="OBX.4",
     observed_at=("OBX.14", "OBR.7"),
+    flag_words={"↑": "H", "↓": "L"},
     pseudo=r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{4}|0+",
     charset="utf-8",
     reads=read,

@@ -115,6 +115,7 @@ def _placed(
         return _unmatched(row, identity, why, sample)
     test = context.catalogue[ordered.code]
     doubts = tuple([s.reason for s in suspects if s.touches(row)])
+    row = tubes.driver.in_plain_flags(row)  # the rules know the standard's flags
     return _result(row, identity, sample, ordered, test, meaning.code_for(test), doubts)
 
 

@@ -70,7 +70,8 @@ class Form:
     quality control: an address and its value; `control_id` is a pattern of ids that only controls have; `calibration`
     are the header's marks of a calibration. `aspect` is what tells several rows of one test apart (final,
     interpretation, raw): its text, by `aspects`, else as sent. `no_range` is a pattern of ranges that say "none"
-    (`^\\^`, `-`). `resent` is the status of a result that was sent before: it is the same result, not another one.
+    (`^\\^`, `-`). `flag_words` are the analyzer's own flags that say no more than one of the standard: as sent → N, L
+    or H. `resent` is the status of a result that was sent before: it is the same result, not another one.
 
     What a site sets on its analyzer is a variant of the form (Driver.at_site): `framings` are the ways it may mark its
     messages, None being LIS01 frames; `columns` are the widths that may be set, `layout` those that are; `unit_unsent`
@@ -90,6 +91,7 @@ class Form:
     coded: str = ""
     unit: str = ""
     flag: str = ""
+    flag_words: Mapping[str, str] = field(default_factory=dict)
     range: str = ""
     status: str = ""
     aspect: str = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivers.decode import found_in
-from drivers.driver import ASTM, HL7, Decoded, Driver, Message, MessageType, driver_names, load_driver
+from drivers.driver import ASTM, HL7, Decoded, Driver, Message, MessageType, Observation, driver_names, load_driver
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -61,3 +61,42 @@ def test_a_control_is_told_by_its_kind_or_by_an_id_that_only_controls_have(
 ) -> None:
     form = f"pId={sample_id}&sampleStr[en]={kind}&ionData[K][name]=K&ionData[K][conc]=4.1"
     assert decode("diamond_smartlyte", form).type == type
+
+
+@pytest.mark.parametrize(
+    ("driver", "sent", "plain"),
+    [
+        ("ortho_vitros", "^0^", "N"),
+        ("ortho_vitros", "^0^NQ", "^0^NQ"),
+        ("sysmex_xs", "+", "H"),
+        ("sysmex_xs", "-", "L"),
+        ("sysmex_xs", "*", "*"),
+        ("biosystems_ba400", "NONE", "N"),
+        ("diamond_smartlyte", "LOW", "L"),
+        ("generic_astm", "+", "+"),
+    ],
+)
+def test_a_flag_of_its_own_that_says_no_more_is_the_standards_flag(driver: str, sent: str, plain: str) -> None:
+    row = Observation("7", "K", None, "4.1", "4.1", "mmol/L", (sent,))
+    assert load_driver(driver).in_plain_flags(row).flags == (plain,)
+    assert row.flags == (sent,), "what was said stays as it was said"
+
+
+def test_a_c111_sends_a_result_again_with_its_own_status() -> None:
+    assert load_driver("roche_cobas_c111").resent == "R"
+
+
+@pytest.mark.parametrize(
+    ("o3", "o4", "sample_id"),
+    [
+        ("107632600424^3^2", "", "107632600424"),
+        ("107632600424-3-2", "", "107632600424"),
+        ("", "107632600424-03-50520701-LIS003", "107632600424"),
+        ("", "91246803-03-50520701-LIS003", "91246803-03-50520701-LIS003"),
+        ("QC-LOW-1", "", "QC-LOW-1"),
+        ("1076326004240-3", "", "1076326004240-3"),
+    ],
+)
+def test_a_d10_puts_rack_and_run_behind_the_tubes_number(o3: str, o4: str, sample_id: str) -> None:
+    body = f"H|\\^&|||D10^07^3.00\rP|1\rO|1|{o3}|{o4}\rR|1|^^^A1c^AREA|5.9|%||N||F\rL|1|F\r"
+    assert [row.sample_id for row in decode("biorad_d10", body).observations] == [sample_id]
