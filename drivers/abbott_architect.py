@@ -3,13 +3,13 @@
 Manual  Abbott, ARCHITECT System ASTM Interface Manual
 Proof   capture: an auto-diluted result, a query of an i1000SR; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-3 (O-4 `id^carrier^position`) · R-3 component 4 the assay's number, 5 its name, 6 the
-dilution (UNDILUTED, `1:15`), 7 P the protocol, 8 the reagent lot, 11 which of three rows this is: F the result,
-I its interpretation in words, P the counts (RLU) behind it · value R-4, `> 31000.00` with a blank · unit R-5 · flags
-R-7 (> < outside the measuring range) · status R-9, R when it was sent before · time R-13 · control O-12 Q.
-Of a test the F row is reported, of several the latest; an I row alone only where there is no F row; counts never. The
-interpretation stands beside the F row too (`coded`), in the catalogue's word where it has one; a dilution is a comment.
-A sample that was out of range comes again, diluted, as a message of its own: the rules hold a second result.
+Where things sit: sample O-3 (O-4 `id^carrier^position`) · code R-3 component 4, the assay's number, 5 its name, 6 the
+dilution (UNDILUTED, `1:15`), 7 P the protocol, 8 the reagent lot, 11 which of three rows this is: F the result, I its
+interpretation in words, P the counts (RLU) behind it · value R-4, `> 31000.00` with a blank · unit R-5 · flags R-7 (> <
+outside the measuring range) · range R-6 · status R-9, R when it was sent before · time R-13 · control O-12 Q.
+Quirks: Of a test the F row is reported, of several the latest; an I row alone only where there is no F row; counts
+never. The interpretation stands beside the F row too (`coded`), in the catalogue's word where it has one; a dilution is
+a comment. A sample that was out of range comes again, diluted, as a message of its own: the rules hold a second result.
 One session holds many messages. A query is Q-3 `^id`; Q-13 A cancels it. "Nothing to do" is its Q again with Q-13 X.
 Assay numbers depend on the assay files that are loaded: config/analyzers.toml says what they are.
 Cannot: say which control lot it is but by the id; tell units that an assay file leaves out.

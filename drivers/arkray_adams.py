@@ -4,12 +4,12 @@ Manual  Arkray, ADAMS A1c host interface (not public)
 Proof   capture: the order and results of one sample, without its header; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 component 1, padded to 18 characters with hyphens, then rack and position · code R-3
-component 4 (ValueHbA1c, ValueIFCC) · value R-4 · unit R-5 · status R-9 · time R-12, twelve digits, in the first row
-alone · O-20 two words of eight error marks, the kind of sample, then lots and dates of what was loaded: marks that are
-not all zero are set beside the results.
-Every frame ends with ETB, the last one too: the message ends with its L record.
-A recording that begins at O is read with the usual delimiters; its rows are whole: each record is a frame of its own.
-Only ValueHbA1c (per cent, NGSP) is reported; IFCC is shown.
+component 4 (ValueHbA1c, ValueIFCC) · value R-4 · unit R-5 · flag R-7 and range R-6, both empty in the capture · status
+R-9 · time R-12, twelve digits, in the first row alone · O-20 two words of eight error marks, the kind of sample, then
+lots and dates of what was loaded: marks that are not all zero are set beside the results · control O-12 or H-12 Q.
+Quirks: Every frame ends with ETB, the last one too: the message ends with its L record. A recording that begins at O is
+read with the usual delimiters; its rows are whole: each record is a frame of its own. Only ValueHbA1c (per cent, NGSP)
+is reported; IFCC is shown.
 Cannot: name the error marks; tell controls but by O-12 or H-12 Q; answer queries (no query was seen).
 """
 

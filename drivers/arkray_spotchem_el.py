@@ -3,9 +3,10 @@
 Manual  Arkray, SPOTCHEM EL SE-1520; its output format is not public
 Proof   capture: one plasma; not yet run beside a lab's own analyzer
 
-Where things sit, columns from 0: 0 to 13 YY/MM/DD HH:MM · 15 `ID#` · 19 to 28 the sample · 30 to 40 the kind of sample
-in brackets · from 42 on blocks of 21: name 5, error 2, value 5, mark 1, a blank, unit 6, a blank. No checksum, nothing
-is acknowledged. Error and mark are given as flags; a value that is blank or stars was not measured.
+Where things sit, columns from 0: time 0 to 13, YY/MM/DD HH:MM · 15 `ID#` · sample 19 to 28 · 30 to 40 the kind of
+sample in brackets, where a control would say so · from 42 on blocks of 21: code 5 (the name), error 2, value 5, mark 1,
+a blank, unit 6, a blank · flags: error and mark · no range.
+Quirks: No checksum, nothing is acknowledged. A value that is blank or stars was not measured.
 Cannot: tell controls but by the kind of sample QC or Control (not seen yet), or an id that begins QC; give ranges.
 """
 

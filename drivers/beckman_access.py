@@ -4,11 +4,12 @@ Manual  Beckman Coulter, Access Immunoassay Systems LIS Vendor Information (C031
 Proof   capture: results of an Access 2 and a DxI 800; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 (O-4 `^rack^position`) · code R-3 component 4, the name of the test on the analyzer,
-component 5 the replicate (`^^^PCT^1`; O-5 says how many) · value R-4 · unit R-5 · flags R-7 (N L H) · status R-9 · time
-R-13 · a C record under the result names the analyzer's own result flags (`CEX;PEX`: calibration and pack expired) ·
-control O-12 Q. The sender is ACCESS and the serial number on a DxI too. Replicates are reported each: the rules hold a
-second result. A query is `Q|1|^id||ALL`; a tube without orders is answered by nothing at all.
-Tests are named on the analyzer: TESTS is the usual naming, config/analyzers.toml overrides it.
+component 5 the replicate (`^^^PCT^1`; O-5 says how many) · value R-4 · unit R-5 · flags R-7 (N L H) · range R-6, not
+sent · status R-9 · time R-13 · a C record under the result names the analyzer's own result flags (`CEX;PEX`:
+calibration and pack expired) · control O-12 Q.
+Quirks: The sender is ACCESS and the serial number on a DxI too. Replicates are reported each: the rules hold a second
+result. A query is `Q|1|^id||ALL`; a tube without orders is answered by nothing at all. Tests are named on the analyzer:
+TESTS is the usual naming, config/analyzers.toml overrides it.
 Cannot: average replicates; give ranges (the analyzer sends none).
 """
 

@@ -3,15 +3,17 @@
 Manual  bioMérieux, VIDAS PC user's manual, chapter on the bidirectional computer interface (BCI)
 Proof   capture: one result of a mini VIDAS; not yet run beside a lab's own analyzer
 
-A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a mini VIDAS
-begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits behind GS, of
-either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each message.
-Where things sit: mt the kind, rsl a result · ci the sample · rt the assay's code, its name rn · qn the number with its
-unit, `274.0 IU/ml`, decimals by comma or point; ql the interpretation, in the language of the analyzer: both come, and
-qn alone or ql alone · y3 the unit again · qd the dilution, a comment · nc the state of calibration and controls when it
-is not `valid`: a flag, so that a person decides · td and tt date and time, in the order that the analyzer is set to.
-Samples C1, C2, C3 are controls, S1, S2 calibrators. One message may hold several assays of one sample.
-A competitive assay is positive when its number is low: the interpretation is what counts for tests with words.
+Where things sit, by tag: mt the kind, rsl a result · sample ci · code rt, the assay's, its name rn · value qn, the
+number with its unit, `274.0 IU/ml`, decimals by comma or point; ql the interpretation, in the language of the analyzer:
+both come, and qn alone or ql alone · unit behind the number, or y3 · no range · qd the dilution, a comment · flag nc,
+the state of calibration and controls when it is not `valid`, so that a person decides; the interpretation beside a
+number is a flag too · time td and tt, in the order that the analyzer is set to · control: samples C1, C2, C3; S1, S2
+are calibrators.
+Quirks: A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a
+mini VIDAS begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits
+behind GS, of either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each
+message. One message may hold several assays of one sample. A competitive assay is positive when its number is low: the
+interpretation is what counts for tests with words.
 Cannot: order (`mpr` of a VIDAS PC); say which century a two-digit year is of, or which of two numbers is the month.
 """
 

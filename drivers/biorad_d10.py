@@ -3,13 +3,14 @@
 Manual  Bio-Rad, D-10 LIS interface (not public); what working interfaces read of it
 Proof   manual: the only message at hand was made up for a simulator; ids and peaks as working interfaces read them
 
-Where things sit: sample O-3 component 1, rack and position after `^` or a hyphen; where O-3 is empty O-4, its own
-long id `barcode-position-injection-date-…` · code R-3 component 4, the name of a peak (A1c, A2, F, A0, P3 …), component
-5 what is said of it: AREA (per cent), CALIB (the calibrated per cent), TIME (minutes) · value R-4 · unit R-5 (`%`; the
-Bio-Rad CDM says NGSP and means it) · flag R-7 · status R-9 · time R-13 · TOTAL is the last row. Controls and
-calibrators are sent too: O-12 or H-12 Q. The HbA1c to report is the CALIB row of A1c where there is one, else its AREA;
-other peaks are shown, none reported. Before the first hyphen stands the tube's number when it is twelve digits, as our
-tubes have; any other id is given whole, for it may hold hyphens of its own.
+Where things sit: sample O-3 component 1, rack and position after `^` or a hyphen; where O-3 is empty O-4, its own long
+id `barcode-position-injection-date-…` · code R-3 component 4, the name of a peak (A1c, A2, F, A0, P3 …), component 5
+what is said of it: AREA (per cent), CALIB (the calibrated per cent), TIME (minutes) · value R-4 · unit R-5 (`%`; the
+Bio-Rad CDM says NGSP and means it) · flag R-7 · range R-6 · status R-9 · time R-13 · TOTAL is the last row · control
+O-12 or H-12 Q; calibrators are sent too.
+Quirks: The HbA1c to report is the CALIB row of A1c where there is one, else its AREA; other peaks are shown, none
+reported. Before the first hyphen stands the tube's number when it is twelve digits, as our tubes have; any other id is
+given whole, for it may hold hyphens of its own.
 Cannot: take another laboratory's barcode out of the long id: send the sample id in O-3. Convert IFCC mmol/mol (not a
 factor): held. Answer host queries: results only, as its order codes (4 for HbA1c) are no result codes.
 """

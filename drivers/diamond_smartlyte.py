@@ -3,11 +3,12 @@
 Manual  none public: the fields are as the analyzer names them
 Proof   capture: one serum's form; not yet run beside a lab's own analyzer
 
-The line is `http-listen://HOST:PORT/path` (config/analyzers.toml); a message is the body of one POST,
-application/x-www-form-urlencoded. Where things sit: sample pId as typed or scanned, else test · time dt, milliseconds
-since 1970 by the analyzer's clock, given here as UTC · sampleStr[en] the kind of sample · for each ion
-ionData[Na][name], [conc] the value, [strUnits], [strFlag] (LOW, HIGH), [min] and [max]. Millivolts, temperatures and
-[correl] (whether a correlation was applied: not known how) are kept in the message.
+Where things sit, by the names of the form: sample pId as typed or scanned, else test · time dt, milliseconds since 1970
+by the analyzer's clock, given here as UTC · control sampleStr[en], the kind of sample · for each ion: code
+ionData[Na][name], value [conc], unit [strUnits], flag [strFlag] (LOW, HIGH), range [min] and [max].
+Quirks: The line is `http-listen://HOST:PORT/path` (config/analyzers.toml); a message is the body of one POST,
+application/x-www-form-urlencoded. Millivolts, temperatures and [correl] (whether a correlation was applied: not known
+how) are kept in the message.
 Cannot: tell controls but by the kind of sample QC or Control (not seen yet), or an id that begins QC.
 """
 

@@ -7,8 +7,8 @@ Where things sit: sample OBR-3 · code OBX-3 component 1, a LOINC or a number of
 leaves OBX-3 empty and puts the code in OBX-4, its flags in OBX-13 · value OBX-5, with a decimal comma by the language
 setting: it is read as a point, OBX-5 as sent is kept; other analyzers of the family send noise of floats
 (30.600000381469727) · unit OBX-6 (10*9/L; Edan `10\\S\\9/L`) · range OBX-7, with the same comma · flags OBX-8 as
-repeats (`H~A`, `~N`) · status OBX-11 · time OBR-7, the analysis. MSH-3 is the model; MSH-11 Q is a control.
-Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED).
+repeats (`H~A`, `~N`) · status OBX-11 · time OBR-7, the analysis. MSH-3 is the model · control MSH-11 Q.
+Quirks: Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED).
 GRAN and MID are no tests of the catalogue; PDW and P-LCC stand as in the Mindray BC family.
 Cannot: answer its query (ORM^O01 with the sample in ORC-3; the answer was never seen); draw the histograms.
 """

@@ -3,11 +3,11 @@
 Manual  ELITech, Selectra Pro series, LIS interface (LIS2-A)
 Proof   capture: results of a Pro M, one sent twice; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-3 · code R-3 component 4, its name component 5 · value R-4 · unit R-5 (`U/I` stands for
-U/L) · flags R-7 · status R-9 · time R-13 · H-5 names only the version (`^4.3.13`). Messages are repeated (same
-sample, value and time): stored once. C records hold M01, the reaction's end point, and M02, its whole curve: 2 kB
-for each result, which stays in the message and is no comment for a technician.
-TESTS holds the reagent codes seen; others are mapped in config/analyzers.toml. One glucose method serves all tubes.
+Where things sit: sample O-3 · code R-3 component 4, its name component 5 · value R-4 · unit R-5 (`U/I` stands for U/L)
+· flags R-7 · range R-6 · status R-9 · time R-13 · control O-12 Q · H-5 names only the version (`^4.3.13`).
+Quirks: Messages are repeated (same sample, value and time): stored once. C records hold M01, the reaction's end point,
+and M02, its whole curve: 2 kB for each result, which stays in the message and is no comment for a technician. TESTS
+holds the reagent codes seen; others are mapped in config/analyzers.toml. One glucose method serves all tubes.
 Cannot: answer queries (no manual at hand); mark controls otherwise than by O-12 Q.
 """
 

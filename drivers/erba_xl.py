@@ -4,14 +4,14 @@ Manual  Erba/Transasia, host interface of the XL series (E 1394-97); vendor text
 Proof   capture: results, reruns and queries of XL-640/XL-1000 and EM-200; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 component 1 (EM-200: `id^03^tray^position`, 03 the tube type) · code R-3 component 4 ·
-value R-4, `NA` when there is none · unit R-5 · range R-6 (`^DEFAULT`) · R-7 is the instrument's flag (A, N, H, `R1?`) ·
-status R-9 · time R-13 · a comment under each result repeats the flags ("Instrument Flag A,H").
-The repeat delimiter is the backtick; frames hold 1024 characters and are cut anywhere. There is no sender name.
-A query may ask for many samples: `^id1`id2`id3`. Orders need the tube type or the sample is refused.
-Reruns come as further rows of the same test. The one to report is the latest by R-13 that has a value (the later row
-where times are equal); when no run has a value it is the latest of them.
-Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves
-all glucose tubes: the order says which glucose it is. Cannot: tell serum from urine but by the ordered test.
+value R-4, `NA` when there is none · unit R-5 · range R-6 (`^DEFAULT`) · flag R-7, the analyzer's own (A, N, H, `R1?`) ·
+status R-9 · time R-13 · a comment under each result repeats the flags ("Instrument Flag A,H") · control O-12 or H-12 Q.
+Quirks: The repeat delimiter is the backtick; frames hold 1024 characters and are cut anywhere. There is no sender name.
+A query may ask for many samples: `^id1`id2`id3`. Orders need the tube type or the sample is refused. Reruns come as
+further rows of the same test. The one to report is the latest by R-13 that has a value (the later row where times are
+equal); when no run has a value it is the latest of them. Test names are set by the lab: TESTS is the usual naming,
+config/analyzers.toml overrides it. One glucose method serves all glucose tubes: the order says which glucose it is.
+Cannot: tell serum from urine but by the ordered test.
 """
 
 from collections.abc import Sequence

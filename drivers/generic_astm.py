@@ -1,12 +1,13 @@
-"""Any well-behaved analyzer that speaks LIS2-A2: sample id in O-3, test code in R-3 component 4.
+"""Any well-behaved analyzer: sample id in O-3, test code in R-3 component 4. LIS2-A2 over TCP or RS-232.
 
 Manual  LIS02-A2 (sections 6 to 12); the analyzer's own manual must agree with it: check before connecting
-Proof   manual
+Proof   manual: the standard itself
 
-Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), name component 2 · value R-4 whole ·
-unit R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else O-23 · control H-12 Q or O-12 Q ·
-query Q-3 component 2, cancelled by Q-13 A.
-A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
+Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), name component 2 · value R-4 whole · unit
+R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else O-23 · control H-12 Q or O-12 Q · query Q-3
+component 2, cancelled by Q-13 A.
+Quirks: A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in
+config/analyzers.toml.
 Cannot: know suspects, images or reruns of an analyzer it does not know; read values that carry flags.
 """
 

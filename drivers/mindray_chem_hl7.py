@@ -5,13 +5,13 @@ Proof   manual: its printed result, query and answer [V]; no capture of a lab's 
 
 Where things sit: sample OBR-2, the barcode, and nothing else: OBR-3 is the place in the rack · code OBX-3, the test's
 number on the analyzer, name OBX-4 (where the number is empty the name is the code) · value OBX-5, `-0x0fffffff` when
-invalid (OBX-13 repeats it) · unit OBX-6, with blanks around it · range OBX-7, `-` when none is set · flag OBX-8
-· status OBX-11 · time OBX-14. MSH-16 is the kind of result: 0 sample, 1 calibration, 2 control. A control's OBR
-holds the test in 2 and 3, its own name in 13, the value in 20 and the unit in 21; it may come without an OBX.
-A query is QRY^Q02 with the barcode in QRD-8. It is answered by QCK^Q02, QAK-2 OK or NF, and where there is work by a
-DSR^Q03, rows by their number: 1 patient id, 3 name, 4 birth, 5 sex, 21 barcode, 24 urgent, 26 material, 29 and on a
-test each, `number^^^`. Both repeat MSH-10. ACK^Q03 ends it.
-Test numbers are set on each analyzer: none is known here, they are mapped in config/analyzers.toml by `codes`.
+invalid (OBX-13 repeats it) · unit OBX-6, with blanks around it · range OBX-7, `-` when none is set · flag OBX-8 ·
+status OBX-11 · time OBX-14 · control MSH-16 2 (0 is a sample, 1 a calibration). A control's OBR holds the test in 2 and
+3, its own name in 13, the value in 20 and the unit in 21; it may come without an OBX.
+Quirks: A query is QRY^Q02 with the barcode in QRD-8. It is answered by QCK^Q02, QAK-2 OK or NF, and where there is work
+by a DSR^Q03, rows by their number: 1 patient id, 3 name, 4 birth, 5 sex, 21 barcode, 24 urgent, 26 material, 29 and on
+a test each, `number^^^`. Both repeat MSH-10. ACK^Q03 ends it. Test numbers are set on each analyzer: none is known
+here, they are mapped in config/analyzers.toml by `codes`.
 Cannot: answer a query for a range of samples (QRD-8 empty): nothing known is said.
 """
 

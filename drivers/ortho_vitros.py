@@ -4,11 +4,12 @@ Manual  Ortho Clinical Diagnostics, VITROS LIS guide (specifications for laborat
 Proof   capture: results of a 3600 and an ECiQ, a query; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 component 1 of `id^tray^cup` · code the middle of R-3 component 4 (`1.0000+002+1.0`: manual
-dilution, assay, reflex dilution) · value R-4, a number, `<15` or "No Result" · unit R-5 · R-7 `^n^CODE`, repeated
-(`^0^` no code; NQ not qualified, NR no result, FRMN, NQLS …) · status R-9 V · time R-13, the end; R-12 the start ·
-control O-12 Q. The sender is the serial number. Replicates come as rows of one test in one message: the first is their
-mean and the one to report. A dilution by hand is a comment. M records carry dates of reagents and calibrations. A query
-is `Q|1|^id||ALL` with Q-13 O. Without an acceptable answer in 10 s the analyzer cancels it: Q-13 A and L|1|T. An order
+dilution, assay, reflex dilution) · value R-4, a number, `<15` or "No Result" · unit R-5 · flag R-7, `^n^CODE`, repeated
+(`^0^` no code; NQ not qualified, NR no result, FRMN, NQLS …) · range R-6, not sent · status R-9 V · time R-13, the end;
+R-12 the start · control O-12 Q.
+Quirks: The sender is the serial number. Replicates come as rows of one test in one message: the first is their mean and
+the one to report. A dilution by hand is a comment. M records carry dates of reagents and calibrations. A query is
+`Q|1|^id||ALL` with Q-13 O. Without an acceptable answer in 10 s the analyzer cancels it: Q-13 A and L|1|T. An order
 names dilution and assay as a result does, and the fluid in O-16: 5 is what a 3600 says for serum, other fluids are not
 known here. Nothing known is L|1|I. Each record has a frame of its own: several in one frame are refused. Assay numbers
 differ between models: config/analyzers.toml says what they are; 950 to 952 are the serum indices.

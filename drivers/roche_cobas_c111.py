@@ -3,14 +3,14 @@
 Manual  Roche, cobas c 111 host interface manual (ASTM; RSUPL^REAL and RSUPL^BATCH)
 Proof   capture: a result sent as it was measured; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-4 component 1 of `id^^position` (O-3 stays empty; ids may hold blanks) · code R-3
-component 4, Roche's application code, treatment component 5 · value R-4 · unit R-5 · range R-6 (`20.0\\30.0`)
-· flags R-7 (N L H < >) · status R-9 (F final, R sent again) · time R-13 · a C record after each result carries its
-flag in C-4 (`111^? QC`), empty when there is none · control O-12 Q. M records hold raw absorbances (RR) and
-calibrations (CR); a message of CR alone is a calibration. Every frame but the last ends in ETB although each holds a
-whole record. TESTS holds the codes of which method and unit agree (general knowledge: check on site);
-config/analyzers.toml overrides. Cannot: answer queries (TSREQ; how the answer TSDWN^REAL names the tube is not known
-here), so it only sends results.
+Where things sit: sample O-4 component 1 of `id^^position` (O-3 stays empty; ids may hold blanks) · code R-3 component
+4, Roche's application code, treatment component 5 · value R-4 · unit R-5 · range R-6 (`20.0\\30.0`) · flags R-7 (N L H
+< >) · status R-9 (F final, R sent again) · time R-13 · a C record after each result carries its flag in C-4 (`111^?
+QC`), empty when there is none · control O-12 Q.
+Quirks: M records hold raw absorbances (RR) and calibrations (CR); a message of CR alone is a calibration. Every frame
+but the last ends in ETB although each holds a whole record. TESTS holds the codes of which method and unit agree
+(general knowledge: check on site); config/analyzers.toml overrides.
+Cannot: answer queries (TSREQ; how the answer TSDWN^REAL names the tube is not known here), so it only sends results.
 """
 
 from dataclasses import replace

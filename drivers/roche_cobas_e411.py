@@ -6,14 +6,16 @@ Proof   capture: quantitative and qualitative results, queries; not yet run besi
 Where things sit: sample O-3 component 1 (`@192` and the like stand for an unread barcode) · O-4
 `sequence^rack^position^^S1^SC` · code the first part of R-3 component 4 (`117/1/not`: application, dilution,
 pre-dilution) · value R-4; qualitative tests send `-1^0.282`, interpretation then cut-off index: the index is the value,
-the interpretation is kept beside it (`coded`: -1 non-reactive, 0 borderline, 1 reactive) · unit R-5 · flags R-7 ·
-status R-9 · time O-23 (R-13 is empty) · a C record carries the number of a data alarm in C-4 · control O-12 Q, or QC in
-O-4 component 5.
-Frames hold 240 characters and are cut anywhere, even inside ids and inside L.
-TSREQ^REAL asks with Q-3 `^^id^sequence^rack^position^^S1^SC`; Q-13 is O or A and both ask: A does not cancel here.
-The answer TSDWN^REPLY is the one that Roche's analyzers share (engine/roche).
-Application codes are assigned by the site: TESTS is the list of the captured analyzer as far as its units tell it,
-config/analyzers.toml overrides it. Borderline has no catalogue value: it is held.
+the interpretation is kept beside it (`coded`: -1 non-reactive, 0 borderline, 1 reactive) · unit R-5 · flags R-7 · range
+R-6 · status R-9 · time O-23 (R-13 is empty) · a C record carries the number of a data alarm in C-4 · control O-12 Q, or
+QC in O-4 component 5.
+Quirks: Frames hold 240 characters and are cut anywhere, even inside ids and inside L. TSREQ^REAL asks with Q-3
+`^^id^sequence^rack^position^^S1^SC`; Q-13 is O or A and both ask: A does not cancel here. The answer TSDWN^REPLY is the
+one that Roche's analyzers share (engine/roche). Application codes are assigned by the site: TESTS is the list of the
+captured analyzer as far as its units tell it, config/analyzers.toml overrides it. Borderline has no catalogue value: it
+is held.
+Cannot: say which assay a site gave a code; report a borderline answer; tell the time of the measurement, only that of
+the report.
 """
 
 from dataclasses import replace

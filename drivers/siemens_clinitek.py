@@ -5,10 +5,10 @@ Proof   capture: a patient's strip; not yet run beside a lab's own analyzer
 
 Where things sit: sample PID-3, the id typed or scanned (OBR-3 is the running number, OBR-4 the strip) · code OBX-3, a
 bare code (GLU, BIL, KET, SG, BLO, pH, PRO, URO, NIT, LEU, COL, CLA) · value OBX-5, words or steps (`Negative`, `1+`,
-`<=1.005`) · unit OBX-6 · flag OBX-8 · status OBX-11 · time OBX-19, without seconds · OBR-15 component 7 P a patient, Q
-a control. A message of quality control has no PID; notes say its lots as `key:value`.
-Small, moderate and large are the 1+, 2+ and 3+ of the strip's insert. A step given as a concentration (`250 mg/dL`) is
-held for the technician: set the analyzer to its plus system.
+`<=1.005`) · unit OBX-6 · flag OBX-8 · range OBX-7 · status OBX-11 · time OBX-19, without seconds · control OBR-15
+component 7 Q (P a patient). A message of quality control has no PID; notes say its lots as `key:value`.
+Quirks: Small, moderate and large are the 1+, 2+ and 3+ of the strip's insert. A step given as a concentration (`250
+mg/dL`) is held for the technician: set the analyzer to its plus system.
 Cannot: name the control of a QC message (which note has its lot was not seen). Take orders.
 """
 

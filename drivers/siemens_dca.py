@@ -5,9 +5,9 @@ Proof   capture: albumin, creatinine and their ratio; not yet run beside a lab's
 
 Where things sit: sample P-3, the id typed or scanned as the patient's (O-3 is empty; O-4 `sequence^cartridge lot`) ·
 code R-3 component 4 · value R-4 · unit R-5 · range R-6 · flag R-7 (`<` `>` outside what it can measure, L, H) · status
-R-9 (F, C corrects an earlier one) · time R-12, the start. A control has O-12 Q. H-12 P, or D in service mode.
-A comment under a result is its `slope^offset unit`, under HbA1c also the primary unit and eAG: corrections that the
-user has set change the result, so the technician sees them.
+R-9 (F, C corrects an earlier one) · time R-12, the start · control O-12 Q. H-12 is P, or D in service mode.
+Quirks: A comment under a result is its `slope^offset unit`, under HbA1c also the primary unit and eAG: corrections that
+the user has set change the result, so the technician sees them.
 Cannot: tell a patient's number from a tube's: the tube's number has to be scanned as the patient's id. Give the GFR
 comment under O (it is of the order, not of a result). Convert HbA1c in mmol/mol (IFCC): held. Take orders.
 """

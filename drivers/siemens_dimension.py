@@ -3,16 +3,17 @@
 Manual  Siemens, Dimension clinical chemistry system, host interface
 Proof   capture: a poll, a query, an order taken, two results of an Xpand; not yet run beside a lab's own analyzer
 
-A block is fields, each ended by FS (1C hex), then two hexadecimal digits: the sum of all bytes from after STX to the
-last FS. Both sides acknowledge each block, and the analyzer waits for an answer to each, but to its M:
-P poll → N nothing, or D an order · I a tube was read: its id in field 2 → D its order, or N · M an order was accepted
-(A) or rejected (R) → nothing more · R results, C a calibration → M accepted, once it is stored.
-R, counted from 1: 4 sample · 5 type: 1 serum, 2 plasma, 3 urine, 4 CSF, 5 to 9 a control's level · 8 time ssmmhhddMMyy
-· 11 how many tests, then four fields for each: code, value, unit, error. With an error there may be no value; with a
-value it is a flag too, so that a person decides. Codes are the vendor's names (GLUC, AHDL); TESTS lists those.
-D: carrier, list, A to add, name (25), sample, type, place, priority (1 stat), cups, position (**), dilution, count,
-codes. Cannot: say what an error number means; push an order at a poll (it is told when the tube is read); read
-calibrations.
+Where things sit in a block R, fields counted from 1: sample 4 · control 5, the type: 1 serum, 2 plasma, 3 urine, 4 CSF,
+5 to 9 a control's level · time 8, ssmmhhddMMyy · 11 how many tests, then four fields for each: code, value, unit,
+error, which is its flag when there is a value all the same · no range.
+Quirks: A block is fields, each ended by FS (1C hex), then two hexadecimal digits: the sum of all bytes from after STX
+to the last FS. Both sides acknowledge each block, and the analyzer waits for an answer to each, but to its M: P poll →
+N nothing, or D an order · I a tube was read: its id in field 2 → D its order, or N · M an order was accepted (A) or
+rejected (R) → nothing more · R results, C a calibration → M accepted, once it is stored. With an error there may be no
+value; with a value it is a flag too, so that a person decides. Codes are the vendor's names (GLUC, AHDL); TESTS lists
+those. D: carrier, list, A to add, name (25), sample, type, place, priority (1 stat), cups, position (**), dilution,
+count, codes. A poll names no tube and is answered N: a tube's order is told when the tube is read.
+Cannot: say what an error number means; push an order at a poll; read calibrations.
 """
 
 from __future__ import annotations

@@ -4,12 +4,13 @@ Manual  Siemens, Atellica Data Manager LIS output (LIS2-A), as the captured syst
 Proof   capture: a message with comments and string rows; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 component 1 · code R-3 component 4 of nine (`^^^CRC^^^^^N`; component 9 N a number, S a
-string) · value R-4 · no unit, flag, range or status · time R-12. The sender is named in H-9, H-5 is empty.
-C below an R is the analyzer's message on it, in the language of the analyzer, `&X0A&` a new line: kept as sent.
-A string row repeats its own code (RBC_PLTO) and says that the analyzer took another way: nothing a patient is told.
-No unit is sent, so the data manager must send the usual ones: 10*3/uL, 10*6/uL, g/dL, %, fL, pg; in others haemoglobin,
-haematocrit and MCHC are out of every limit and held.
-PLTOPT are platelets counted by light, TNC all nucleated cells, RET cells in parts: shown, never reported.
+string) · value R-4 · no unit, flag, range or status · time R-12 · control O-12 or H-12 Q. The sender is named in H-9,
+H-5 is empty.
+Quirks: C below an R is the analyzer's message on it, in the language of the analyzer, `&X0A&` a new line: kept as sent.
+A string row repeats its own code (RBC_PLTO) and says that the analyzer took another way: nothing a patient is told. No
+unit is sent, so the data manager must send the usual ones: 10*3/uL, 10*6/uL, g/dL, %, fL, pg; in others haemoglobin,
+haematocrit and MCHC are out of every limit and held. PLTOPT are platelets counted by light, TNC all nucleated cells,
+RET cells in parts: shown, never reported.
 Cannot: be asked or told anything; tell a control but by O-12 Q or H-12 Q.
 """
 

@@ -5,9 +5,11 @@ Proof   capture: the vendor's own upload of two patients, re-written; not yet ru
 
 Where things sit: sample O-3 · code R-3 component 4 · value R-4, sometimes ending with its point (`173.`) · unit R-5 ·
 range R-6, `normal low\\reportable low^normal high\\reportable high` · flags R-7 · status R-9 · time R-13 · control O-12
-Q. H names no escape delimiter and a password in H-4. A message holds several patients, and several orders of each.
-TESTS is the vendor's naming. Cannot: answer a query (`Q|1|^id||ALL`): the password that the answer must carry is set on
-the analyzer; tell controls that the analyzer does not mark (give them ids that begin QC).
+Q.
+Quirks: H names no escape delimiter and a password in H-4. A message holds several patients, and several orders of each.
+TESTS is the vendor's naming.
+Cannot: answer a query (`Q|1|^id||ALL`): the password that the answer must carry is set on the analyzer; tell controls
+that the analyzer does not mark (give them ids that begin QC).
 """
 
 from dataclasses import replace

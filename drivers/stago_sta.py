@@ -4,13 +4,13 @@ Manual  Diagnostica Stago, STA LIS interface (LIS2/E1381); the vendor's text is 
 Proof   capture: an STA Satellite Max with two runs of one sample; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 · O-4 is the number of the method (226, 227, 651), never a sample; O-5 is empty: one O for
-each test · code R-3 component 4 (`^^^SPT^F^64`; component 5 F is a final result, 6 the number of the unit) · value
-R-4 · unit R-5 (S, "INR ISI") · flags R-7 · status R-9 · time R-13.
-C records below a result are warnings, C-4 `number^text`: "controls are invalid" and "Stirring defect" go with the
-result to the technician. M records name the lots of the reagents.
-A message may hold several runs of a sample: the latest final one that has a value is reported, by R-13; all are stored.
-Results are sent again months later: R-13 is then long before H-14, and tells that they are the same.
-The codes are the ones of the captured analyzer and its usual names; config/analyzers.toml overrides them.
+each test · code R-3 component 4 (`^^^SPT^F^64`; component 5 F is a final result, 6 the number of the unit) · value R-4
+· unit R-5 (S, "INR ISI") · flags R-7 · range R-6, not sent · status R-9 · time R-13 · control O-12 or H-12 Q.
+Quirks: C records below a result are warnings, C-4 `number^text`: "controls are invalid" and "Stirring defect" go with
+the result to the technician. M records name the lots of the reagents. A message may hold several runs of a sample: the
+latest final one that has a value is reported, by R-13; all are stored. Results are sent again months later: R-13 is
+then long before H-14, and tells that they are the same. The codes are the ones of the captured analyzer and its usual
+names; config/analyzers.toml overrides them.
 Cannot: answer queries; tell controls but by H-12 or O-12 (as the standard has it; not seen yet); name a fibrinogen or a
 D-dimer, whose units no capture shows.
 """

@@ -3,15 +3,16 @@
 Manual  Sysmex, U-WAM host interface (LIS2-A2; not public); what working interfaces recorded of it
 Proof   capture: strip and particle rows of UC-3500 and UF-4000; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-3 (P-4 is the patient's number) · R-3 component 4 the code (C-… the strip, M-… seen by eye,
+Where things sit: sample O-3 (P-4 is the patient's number) · code R-3 component 4 (C-… the strip, M-… seen by eye,
 others the particles), 5 A or M, 6 the run, 7 S or IF (a picture), 8 and 9 rack and position · value R-4 component 1,
-component 2 RAW or MAINFORMAT · unit R-5 (with µ) · flag R-7 · time R-13 · R-14 which module.
-Every parameter comes twice. The one to report: for a strip the half that is a grade, whichever it is (C-LEU has it in
-RAW, C-BIL in MAINFORMAT); else MAINFORMAT, and RAW where that is empty. Empty in both: nothing to report.
-C-Error Code other than 0000 doubts the whole strip. RBC-Info., UTI-Info. and BACT-Info. are its own remarks: shown.
-Pictures (scattergrams, histograms) are the names of files. Ids ERR… and STAT… are its own numbers: no tube's.
-Particles are reported per field, in /HPF or /LPF; per µl is held, as the factor is the site's. Texts such as `6-10/HPF`
-are held for the technician.
+component 2 RAW or MAINFORMAT · unit R-5 (with µ) · flag R-7 · range R-6 · time R-13 · R-14 which module · control O-12
+or H-12 Q, or an id that begins QC-.
+Quirks: Every parameter comes twice. The one to report: for a strip the half that is a grade, whichever it is (C-LEU has
+it in RAW, C-BIL in MAINFORMAT); else MAINFORMAT, and RAW where that is empty. Empty in both: nothing to report. C-Error
+Code other than 0000 doubts the whole strip. RBC-Info., UTI-Info. and BACT-Info. are its own remarks: shown. Pictures
+(scattergrams, histograms) are the names of files. Ids ERR… and STAT… are its own numbers: no tube's. Particles are
+reported per field, in /HPF or /LPF; per µl is held, as the factor is the site's. Texts such as `6-10/HPF` are held for
+the technician.
 Cannot: answer queries (no query was seen: set it to analyse without orders), draw the pictures.
 """
 

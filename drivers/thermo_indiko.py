@@ -4,13 +4,14 @@ Manual  Thermo, Indiko/Konelab LIS interface (ASTM); vendor text is not public
 Proof   capture: a query; results and the answer after a published trial with a Konelab T60 [S]; not yet run beside a
 lab's own analyzer
 
-Where things sit: sample O-3 component 1 of `id^0.0^rack^position` · code R-3 component 4 (component 5 is the
-dilution) · value R-4 · unit R-5 · flag R-7 · status R-9 · time R-13 · H-5 `1^Analyzer 1^7.0` · control O-12 Q.
-A query is Q-3 component 2 (`^id^^`, tests `^^^ALL^`). The answer is one message: P, then one O for each test with
-O-12 X and O-26 `Q\\O`, the answer to a query; nothing known is a message without orders, L-3 I (general knowledge).
-A test that the analyzer cannot run comes back as an O with O-26 X, without a result: a problem sentence names it.
-Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves
-all glucose tubes. Cannot: say which number the material has in O-16 but for serum and plasma, 1.
+Where things sit: sample O-3 component 1 of `id^0.0^rack^position` · code R-3 component 4 (component 5 is the dilution)
+· value R-4 · unit R-5 · flag R-7 · range R-6 · status R-9 · time R-13 · H-5 `1^Analyzer 1^7.0` · control O-12 Q.
+Quirks: A query is Q-3 component 2 (`^id^^`, tests `^^^ALL^`). The answer is one message: P, then one O for each test
+with O-12 X and O-26 `Q\\O`, the answer to a query; nothing known is a message without orders, L-3 I (general
+knowledge). A test that the analyzer cannot run comes back as an O with O-26 X, without a result: a problem sentence
+names it. Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose
+method serves all glucose tubes.
+Cannot: say which number the material has in O-16 but for serum and plasma, 1.
 """
 
 from collections.abc import Sequence

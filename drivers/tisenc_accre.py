@@ -5,8 +5,9 @@ Proof   capture: one result of an ACCRE8; not yet run beside a lab's own analyze
 
 Where things sit: sample OBR-3 (OBR-2 is a day's number) · code OBX-3, the channel's number, its name OBX-4 · value
 OBX-5 · unit OBX-6 · range OBX-7 · flags OBX-8 · time OBX-14, `20240831 15:14:51`; MSH-7 is written `20240831 16:35.16`
-· MSH-16 0 a sample, 1 a calibration, 2 a control (general knowledge of this dialect).
-Channel numbers are set by the site: config/analyzers.toml says what they are. Cannot: answer anything.
+· control MSH-16 2, 0 a sample, 1 a calibration (general knowledge of this dialect).
+Quirks: Channel numbers are set by the site: config/analyzers.toml says what they are.
+Cannot: answer anything.
 """
 
 from dataclasses import replace

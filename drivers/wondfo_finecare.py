@@ -3,14 +3,15 @@
 Manual  Wondfo, Finecare FIA meter LIS protocol (not public); messages that interfaces recorded
 Proof   capture: an HbA1c; not yet run beside a lab's own analyzer
 
-Near-HL7: segments have no set ids; PID-1, OBR-1 and OBX-1 hold the sample number; a text may be broken by a line end,
-so a line that begins no segment goes on with the one before. UTF-8, whatever MSH-17 says. OBR-2 is the strip's lot.
-Where things sit: sample PID-1 · code the first name in OBX-4, names parted by two blanks (`HbA1c  eGA(ADA)
-HBA1C(IFCC)`) · value OBX-5, the first number, when it is the whole text or OBX-13 says the same number again; else the
-text as sent, which is held · unit OBX-6, of the first name · range OBX-7 · an arrow in OBX-5 is the flag · time OBX-14.
-The other results of one OBX stay in its raw text, by their names: seen by the technician, reported never.
-The number is a running one, date and serial, unless the lab types the tube's: such numbers are no tube's.
-ESU^U01 tells of the meter itself. Cannot: tell controls but by MSH-11 Q; take orders; convert HbA1c in mmol/mol (held).
+Where things sit: sample PID-1 · code the first name in OBX-4, names parted by two blanks (`HbA1c eGA(ADA) HBA1C(IFCC)`)
+· value OBX-5, the first number, when it is the whole text or OBX-13 says the same number again; else the text as sent,
+which is held · unit OBX-6, of the first name · range OBX-7 · flag: an arrow in OBX-5 · time OBX-14 · control MSH-11 Q.
+Quirks: Near-HL7: segments have no set ids; PID-1, OBR-1 and OBX-1 hold the sample number; a text may be broken by a
+line end, so a line that begins no segment goes on with the one before. UTF-8, whatever MSH-17 says. OBR-2 is the
+strip's lot. The other results of one OBX stay in its raw text, by their names: seen by the technician, reported never.
+The number is a running one, date and serial, unless the lab types the tube's: such numbers are no tube's. ESU^U01 tells
+of the meter itself.
+Cannot: tell controls but by MSH-11 Q; take orders; convert HbA1c in mmol/mol (held).
 """
 
 from __future__ import annotations
