@@ -5,8 +5,8 @@ Proof   capture: a patient's message; not yet run beside a lab's own analyzer
 
 Where things sit: the delimiters are `|\\!~`, so the component mark is ! and the unit `10^9/L` is one text · sample O-3,
 leading zeros kept; O-4 is the run's number · code R-3 component 4 (component 5 LOINC) · value R-4 component 1, its
-flags component 2 with blanks around (`146! H `): H L above and below, others are the analyzer's doubts · unit R-5. From
-there all fields of R stand one to the right: range R-7, R-8 is A for anything abnormal, status R-10, time R-14 ·
+flags component 2 with blanks around (`146!  H `): H L above and below, others are the analyzer's doubts · unit R-5.
+From there all fields of R stand one to the right: range R-7, R-8 is A for anything abnormal, status R-10, time R-14 ·
 control O-12 or H-12 Q.
 Quirks: P-8 is `birth!age!unit`. UWBC is the count before correction for nucleated red cells. Codes that begin with @
 are for research: never reported. A query is Q-3 component 2.

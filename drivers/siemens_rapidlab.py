@@ -3,11 +3,11 @@
 Manual  Siemens, RAPIDLab 348 operator's guide: the serial line sends the report as on paper
 Proof   capture: one patient's report; not yet run beside a lab's own analyzer
 
-Where things sit, by the words of the report: sample behind "Patient ID" (leading zeros count), "Sample No." is a
+Where things sit, by the words of the report: sample behind "Patient  ID" (leading zeros count), "Sample No." is a
 running number · time and date (12:58 20 Nov 2019) on the line of the serial number · code, value and unit on the lines
 below "Measured" and "Calculated Data"; the name is the code · flag: a value ends in ^ above or v below the range (H and
 L here) · control: the report's title.
-Quirks: Lines end with CR LF, without marks; nothing is acknowledged. A report begins "--- Siemens Diagnostics 348 ---"
+Quirks: Lines end with CR LF, without marks; nothing is acknowledged. A report begins "--- Siemens Diagnostics  348 ---"
 and its title and ends with a long line of hyphens. Names without a value were not calculated. "Reference Ranges"
 repeats the names with low - high: the ranges on its paper, kept in the message; ours are the catalogue's. A report
 "Short sample" has no values: its sentence is told. A report without its end is shown and filed to nobody: its last line

@@ -3,7 +3,7 @@
 Manual  Wondfo, Finecare FIA meter LIS protocol (not public); messages that interfaces recorded
 Proof   capture: an HbA1c; not yet run beside a lab's own analyzer
 
-Where things sit: sample PID-1 · code the first name in OBX-4, names parted by two blanks (`HbA1c eGA(ADA) HBA1C(IFCC)`)
+Where things sit: sample PID-1 · code the first name in OBX-4, names parted by two blanks (`HbA1c  eGA(ADA)`)
 · value OBX-5, the first number, when it is the whole text or OBX-13 says the same number again; else the text as sent,
 which is held · unit OBX-6, of the first name · range OBX-7 · flag: an arrow in OBX-5 · time OBX-14 · control MSH-11 Q.
 Quirks: Near-HL7: segments have no set ids; PID-1, OBR-1 and OBX-1 hold the sample number; a text may be broken by a
