@@ -7,10 +7,11 @@ Where things sit: sample O-3 component 1 (EM-200: `id^03^tray^position`, 03 the 
 value R-4, `NA` when there is none · unit R-5 · range R-6 (`^DEFAULT`) · flag R-7, the analyzer's own (A, N, H, `R1?`) ·
 status R-9 · time R-13 · a comment under each result repeats the flags ("Instrument Flag A,H") · control O-12 or H-12 Q.
 Quirks: The repeat delimiter is the backtick; frames hold 1024 characters and are cut anywhere. There is no sender name.
-A query may ask for many samples: `^id1`id2`id3`. Orders need the tube type or the sample is refused. Reruns come as
-further rows of the same test. The one to report is the latest by R-13 that has a value (the later row where times are
-equal); when no run has a value it is the latest of them. Test names are set by the lab: TESTS is the usual naming,
-config/analyzers.toml overrides it. One glucose method serves all glucose tubes: the order says which glucose it is.
+A query may ask for many samples: `^id`, a backtick before each further one. Orders need the tube type or the sample is
+refused. Reruns come as further rows of the same test. The one to report is the latest by R-13 that has a value (the
+later row where times are equal); when no run has a value it is the latest of them. Test names are set by the lab: TESTS
+is the usual naming, config/analyzers.toml overrides it. One glucose method serves all glucose tubes: the order says
+which glucose it is.
 Cannot: tell serum from urine but by the ordered test.
 """
 

@@ -7,9 +7,9 @@ Where things sit: sample: an upload has no O record; the id is the one typed at 
 then the rows belong to nobody and are shown as unmatched) · code R-3 component 4 · value R-4 · unit R-5 · range R-6,
 `0^0` when none is set · flag R-7. From there R is shifted by one field: status R-10, time R-14; the manual's table has
 them in R-9 and R-13, so both are read. A control is not marked.
-Quirks: It asks by `^id1`id2`, as Erba and Transasia (same family) do; uploads have the repeat delimiter \\, the host's
-messages the backtick: H says which. Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml
-overrides it. One glucose method serves all glucose tubes.
+Quirks: It asks by `^id`, a backtick before a further id, as Erba and Transasia (same family) do; uploads have the
+repeat delimiter \\, the host's messages the backtick: H says which. Test names are set by the lab: TESTS is the usual
+naming, config/analyzers.toml overrides it. One glucose method serves all glucose tubes.
 Cannot: be told orders by this driver; say which sample a result is of when no id was typed; mark controls.
 """
 

@@ -67,6 +67,10 @@ class Page(NamedTuple):
     quirks: str
     cannot: str
 
+    def escaped(self) -> Page:
+        """The same, with what Markdown would read as its own marks made text; between backticks nothing is."""
+        return Page(*map(_escaped, self))
+
     @property
     def discipline(self) -> str:
         """Where it stands on the page; ValueError when its opening names no discipline."""
@@ -139,7 +143,7 @@ def spoken(address: str) -> str:
 
 def _in_order() -> list[tuple[str, Driver, Page]]:
     order = list(dict.fromkeys(DISCIPLINES.values()))
-    shown = [(page(name).discipline, load_driver(name), page(name)) for name in driver_names()]
+    shown = [(page(name).discipline, load_driver(name), page(name).escaped()) for name in driver_names()]
     return sorted(shown, key=lambda one: (order.index(one[0]), one[1].title.casefold()))
 
 
@@ -212,6 +216,12 @@ def _addresses(form: Driver) -> Iterator[tuple[str, str]]:
 
 def _marks(marks: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{spoken(address)} is {value}" for address, value in marks]
+
+
+def _escaped(text: str) -> str:
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*<~])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _cell(pattern: str) -> str:

@@ -43,6 +43,13 @@ def test_a_page_says_what_the_form_says() -> None:
     assert "ERR\\d*\\|0+" in handbook.show("sysmex_xn"), "a bar would end the table's cell"
 
 
+def test_what_markdown_would_read_as_its_own_marks_is_text_on_the_page() -> None:
+    """`10*3/mm3, 10*6/mm3` would be set in italics."""
+    assert "1 is the usual one (10\\*3/mm3" in handbook.markdown()
+    assert "1 is the usual one (10*3/mm3" in handbook.show("horiba_micros"), "a screen shows it as it is"
+    assert all(row.count("`") % 2 == 0 for row in handbook.markdown().splitlines())
+
+
 def test_the_summary_names_every_driver_once_by_its_discipline() -> None:
     rows = [row.split(" | ") for row in handbook.markdown().splitlines() if re.match(r"\| .* \| \[", row)]
     assert sorted(row[2].strip("`") for row in rows) == sorted(driver_names())
