@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Lab Mitra: from analyzer bytes to the patient's phone.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+driver_app = typer.Typer(help="The analyzers that are known.", no_args_is_help=True)
 db_app = typer.Typer(help="The lab's and the report service's databases.", no_args_is_help=True)
 user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
+app.add_typer(driver_app, name="driver")
 app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
 app.add_typer(simulate_app, name="simulate", help="Pretend to be an analyzer, or the SMS gateway.")
@@ -71,6 +73,29 @@ def decode(
         raise _fail(f"{file}: {error.strerror}") from error
     except DecodeError as error:
         raise _fail(f"{file}: {error}") from error
+
+
+@driver_app.command("list")
+def driver_list(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As docs/analyzers.md has them, each with its page.")
+    ] = False,
+) -> None:
+    """List the drivers: name, analyzer, proof, directions, codes that are mapped."""
+    from drivers.engine import handbook
+
+    typer.echo(handbook.markdown() if markdown else "\n".join(handbook.listing()), nl=not markdown)
+
+
+@driver_app.command("show")
+def driver_show(name: Annotated[str, typer.Argument(help="A file of drivers/, without .py.")]) -> None:
+    """Show a driver's page: manual, proof, where things sit, quirks, what it cannot."""
+    from drivers.engine import handbook
+
+    try:
+        typer.echo(handbook.show(name))
+    except KeyError as error:
+        raise _fail(error.args[0]) from error
 
 
 @app.command()

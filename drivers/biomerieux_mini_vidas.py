@@ -3,15 +3,17 @@
 Manual  bioMérieux, VIDAS PC user's manual, chapter on the bidirectional computer interface (BCI)
 Proof   capture: one result of a mini VIDAS; not yet run beside a lab's own analyzer
 
-A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a mini VIDAS
-begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits behind GS, of
-either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each message.
-Where things sit: mt the kind, rsl a result · ci the sample · rt the assay's code, its name rn · qn the number with its
-unit, `274.0 IU/ml`, decimals by comma or point; ql the interpretation, in the language of the analyzer: both come, and
-qn alone or ql alone · y3 the unit again · qd the dilution, a comment · nc the state of calibration and controls when it
-is not `valid`: a flag, so that a person decides · td and tt date and time, in the order that the analyzer is set to.
-Samples C1, C2, C3 are controls, S1, S2 calibrators. One message may hold several assays of one sample.
-A competitive assay is positive when its number is low: the interpretation is what counts for tests with words.
+Where things sit, by tag: mt the kind, rsl a result · sample ci · code rt, the assay's, its name rn · value qn, the
+number with its unit, `274.0 IU/ml`, decimals by comma or point; ql the interpretation, in the language of the analyzer:
+both come, and qn alone or ql alone · unit behind the number, or y3 · no range · qd the dilution, a comment · flag nc,
+the state of calibration and controls when it is not `valid`, so that a person decides; the interpretation beside a
+number is a flag too · time td and tt, in the order that the analyzer is set to · control: samples C1, C2, C3; S1, S2
+are calibrators.
+Quirks: A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a
+mini VIDAS begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits
+behind GS, of either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each
+message. One message may hold several assays of one sample. A competitive assay is positive when its number is low: the
+interpretation is what counts for tests with words.
 Cannot: order (`mpr` of a VIDAS PC); say which century a two-digit year is of, or which of two numbers is the month.
 """
 
@@ -20,8 +22,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known
 from drivers.engine.form import Form
+from drivers.engine.immuno import assays, markers
 from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire import blocks
 from drivers.wire.blocks import ACK, ENQ, Framing
@@ -34,19 +37,12 @@ REACTIVE = {
         ("negative", "negatif", "négatif", "neg", "non-reactive", "non reactive", "negativo"), "Non-reactive"
     ),
 }
-INDEX = "{index}"
 
 TESTS = {
-    **dict.fromkeys(("TSH", "TSH3"), measurement("TSH", "m[IU]/L")),
-    "T3": measurement("T3", "ng/dL", {"nmol/l": "65.1", "nmol/L": "65.1"}),
-    "T4": measurement("T4", "ug/dL", {"nmol/l": "0.0777", "nmol/L": "0.0777"}),
-    "FT3": measurement("FT3", "pg/mL", {"pmol/l": "0.651", "pmol/L": "0.651"}),
-    **dict.fromkeys(("FT4", "FT4N"), measurement("FT4", "ng/dL", {"pmol/l": "0.0777", "pmol/L": "0.0777"})),
-    "FER": measurement("FERR", "ng/mL"),
-    "VITD": measurement("VITD", "ng/mL", {"nmol/l": "0.4006", "nmol/L": "0.4006"}),
-    "HCV": measurement("HCV", INDEX, coded=REACTIVE),
-    **dict.fromkeys(("HBS", "HBSG", "HBL"), measurement("HBSAG", INDEX, coded=REACTIVE)),
-    **dict.fromkeys(("HIV", "HIV5", "HIV6"), measurement("HIV", INDEX, coded=REACTIVE)),
+    **assays(
+        {"TSH": "TSH TSH3", "T3": "T3", "T4": "T4", "FT3": "FT3", "FT4": "FT4 FT4N", "FERR": "FER", "VITD": "VITD"}
+    ),
+    **markers(REACTIVE, {"HCV": "HCV", "HBSAG": "HBS HBSG HBL", "HIV": "HIV HIV5 HIV6"}),
     **dict.fromkeys(("HBCT", "HBCM", "HCG", "FSH", "LH", "PRL", "ATPO", "PSA", "TPSA", "TXG", "TXM"), known()),
 }
 
@@ -74,9 +70,8 @@ def read(form: Form, message: Message) -> Decoded:
     for begin, end in zip(starts, [*starts[1:], len(said)], strict=True):
         _assay(sheet, about | dict(said[begin:end]))
     sample = sheet.sample_id or ""
-    control = CONTROL.fullmatch(sample) or about.get("rt") == "QCV"
-    calibration = MessageType.CALIBRATION if CALIBRATOR.fullmatch(sample) else MessageType.RESULT
-    return sheet.decoded(MessageType.QC if control else calibration)
+    calibration = MessageType.CALIBRATION if CALIBRATOR.fullmatch(sample) else None
+    return sheet.decoded(calibration, control=CONTROL.fullmatch(sample) is not None or about.get("rt") == "QCV")
 
 
 def _assay(sheet: Sheet, said: dict[str, str]) -> None:

@@ -35,6 +35,8 @@ from drivers.wire.hl7 import Delimiters as _Hl7Delimiters
 from drivers.wire.lis2a import Delimiters as _Lis2aDelimiters
 
 __all__ = [
+    "ASTM",
+    "HL7",
     "DecodeError",
     "Decoded",
     "Driver",
@@ -70,12 +72,19 @@ class Driver(Form):
     def decode(self, message: Message) -> Decoded:
         """All the message says, verbatim, every row in order. DecodeError when it is no message of this language."""
         if self.reads is not None:
-            decoded = self.reads(self, message)
+            decoded = self._whole(self.reads(self, message), message)
         elif self.speaks == "HL7":
             decoded = _hl7.read(self, self._hl7, message)
         else:
             decoded = _lis2a.read(self, self._astm, self._unmarked(message) if self.framings else message)
         return decoded if self.settles is None else self.settles(decoded, message)
+
+    def _whole(self, decoded: Decoded, message: Message) -> Decoded:
+        """Blocks of which the line lost some are never taken for the whole message, whatever they say."""
+        if self.speaks != "blocks" or not message.incomplete or decoded.type is MessageType.INCOMPLETE:
+            return decoded
+        cut = "the message was cut before its end"
+        return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, cut))
 
     def at_site(
         self,
@@ -95,6 +104,12 @@ class Driver(Form):
     def in_its_unit(self, row: Observation) -> Observation:
         """The row with the unit that its site says it has, where the analyzer sent none."""
         return row if row.unit or not row.code else row._replace(unit=self.unit_unsent.get(row.code, row.unit))
+
+    def in_plain_flags(self, row: Observation) -> Observation:
+        """The row with the standard's flags for those of its own that say no more (`flag_words`)."""
+        if not self.flag_words or not row.flags:
+            return row
+        return row._replace(flags=tuple(self.flag_words.get(flag, flag) for flag in row.flags))
 
     def _unmarked(self, message: Message) -> Message:
         """Records that came in blocks (stored as raw bytes), without what marked the blocks, whatever is set today."""
@@ -133,6 +148,24 @@ def _reaches(value: str, limit: str) -> bool:
     """A whole number that is at least `limit`. Compared as text: a broken line may send thousands of digits."""
     digits = value.lstrip("0")
     return value.isascii() and value.isdigit() and (len(digits), digits) >= (len(limit), limit)
+
+
+# ---- what the standards say: the forms that drivers begin from, `replace(ASTM, …)`, to say only what differs ----
+
+ASTM = Driver(
+    name="", title="", grade=Grade.MANUAL, speaks="LIS2-A2",
+    sample_id="O.3.1", code="R.3.4", value="R.4", unit="R.5", range="R.6", flag="R.7", status="R.9", observed_at="R.13",
+    control=(("O.12", "Q"), ("H.12", "Q")), pseudo=r"0+", query_id="Q.3.2", query_cancel=("Q.13", "A"),
+)  # fmt: skip
+"""LIS02-A2 as it is written (sections 6 to 11): the tube is O-3, a row's code component 4 of R-3, its time R-13; a
+query names the tube in component 2 of Q-3, and Q-13 A takes it back. An id of zeros names no tube."""
+
+HL7 = Driver(
+    name="", title="", grade=Grade.MANUAL, speaks="HL7",
+    sample_id="OBR.3.1", code="OBX.3.1", value="OBX.5", unit="OBX.6.1", range="OBX.7", flag="OBX.8", status="OBX.11",
+    observed_at="OBX.14", control=(("MSH.11", "Q"),), pseudo=r"0+",
+)  # fmt: skip
+"""HL7 v2 chapter 7 as analyzers use it: the tube is OBR-3, a row's code component 1 of OBX-3, its time OBX-14."""
 
 
 # ---- words for a form's table of tests --------------------------------------------------------------------------

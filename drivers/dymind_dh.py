@@ -7,14 +7,16 @@ Where things sit: sample OBR-3 · code OBX-3 component 1, a LOINC or a number of
 leaves OBX-3 empty and puts the code in OBX-4, its flags in OBX-13 · value OBX-5, with a decimal comma by the language
 setting: it is read as a point, OBX-5 as sent is kept; other analyzers of the family send noise of floats
 (30.600000381469727) · unit OBX-6 (10*9/L; Edan `10\\S\\9/L`) · range OBX-7, with the same comma · flags OBX-8 as
-repeats (`H~A`, `~N`) · status OBX-11 · time OBR-7, the analysis. MSH-3 is the model; MSH-11 Q is a control.
-Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED).
+repeats (`H~A`, `~N`) · status OBX-11 · time OBR-7, the analysis. MSH-3 is the model · control MSH-11 Q.
+Quirks: Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED).
 GRAN and MID are no tests of the catalogue; PDW and P-LCC stand as in the Mindray BC family.
 Cannot: answer its query (ORM^O01 with the sample in ORC-3; the answer was never seen); draw the histograms.
 """
 
-from drivers.driver import Driver, Grade, Observation, detail
-from drivers.engine.bc_hl7 import AGE, LOINC, unlisted
+from dataclasses import replace
+
+from drivers.driver import Grade, Observation, detail
+from drivers.engine.bc_hl7 import AGE, FORM, LOINC
 from drivers.engine.form import RowText
 from drivers.engine.haematology import counts, unreported
 from drivers.engine.points import pointed
@@ -36,24 +38,11 @@ def retold(row: Observation, sent: RowText) -> Observation:
     return pointed(row)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="dymind_dh",
     title="Dymind DH",
     grade=Grade.CAPTURE,
-    speaks="HL7",
-    sample_id="OBR.3.1",
-    code="OBX.3.1",
-    code_name="OBX.3.2",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
-    observed_at="OBR.7",
-    control=(("MSH.11", "Q"),),
-    pseudo=r"0+|Invalid",
-    query_id="ORC.3",
-    unlisted=unlisted,
     tests=counts(LOINC | NAMES | {"11003": "PCT", "10002": "PCT", "48386-7": "PLCR", "10014": "PLCR"})
     | unreported(("20482-6", "19023-1", "32155-4", "32154-7", "34167-7", "10013", "GRAN#", "GRAN%", "MID#", "MID%"))
     | {AGE: detail()},

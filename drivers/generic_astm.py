@@ -1,35 +1,28 @@
-"""Any well-behaved analyzer that speaks LIS2-A2: sample id in O-3, test code in R-3 component 4.
+"""Any well-behaved analyzer: sample id in O-3, test code in R-3 component 4. LIS2-A2 over TCP or RS-232.
 
 Manual  LIS02-A2 (sections 6 to 12); the analyzer's own manual must agree with it: check before connecting
-Proof   manual
+Proof   manual: the standard itself
 
-Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), name component 2 · value R-4 whole ·
-unit R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else O-23 · control H-12 Q or O-12 Q ·
-query Q-3 component 2, cancelled by Q-13 A.
-A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
+Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), name component 2 · value R-4 whole · unit
+R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else O-23 · control H-12 Q or O-12 Q · query Q-3
+component 2, cancelled by Q-13 A.
+Quirks: A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in
+config/analyzers.toml.
 Cannot: know suspects, images or reruns of an analyzer it does not know; read values that carry flags.
 """
 
-from drivers.driver import Driver, Grade
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade
 from drivers.engine.replies import astm_answer
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="generic_astm",
     title="any analyzer speaking LIS2-A2",
     grade=Grade.MANUAL,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_name="R.3.2",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at=("R.13", "R.12", "O.23"),
-    control=(("H.12", "Q"), ("O.12", "Q")),
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     codes_are_catalogue=True,
     answers=astm_answer,
 )

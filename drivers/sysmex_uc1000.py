@@ -3,13 +3,14 @@
 Manual  Sysmex, UC-1000 host interface (not public); what a laboratory's interface reads of it
 Proof   capture: one strip; not yet run beside a lab's own analyzer
 
-Where things sit: a first line of commas: the id, two empty, the running number, four digits of error, the strip, date
-YYYY/MM/DD, time HH:MM:SS. Then a line for each pad, columns from 0: 0 a flag, `0` is none · 2 to 7 the value, a grade
-or a number · 8 to 13 the concentration that goes with a grade (no unit is sent) · 14 to 30 reflectances, no result · 31
-a comma · 32 the code. The line COLOR has the colour's word from column 6 and its number after it.
-Where only a concentration stands, it is the value. An error other than 0000 is set beside every pad.
-The time is that of the text, not of a row: the clock is set by hand. Reports that follow each other are told apart by
-their first line.
+Where things sit: sample and time in a first line of commas: the id, two empty, the running number, four digits of
+error, the strip, date YYYY/MM/DD, time HH:MM:SS. Then a line for each pad, columns from 0: flag 0, `0` is none · value
+2 to 7, a grade or a number · 8 to 13 the concentration that goes with a grade · 14 to 30 reflectances, no result · 31 a
+comma · code 32. The line COLOR has the colour's word from column 6 and its number after it. Neither unit nor range;
+control: an id that begins QC.
+Quirks: Where only a concentration stands, it is the value. An error other than 0000 is set beside every pad. The time
+is that of the text, not of a row: the clock is set by hand. Reports that follow each other are told apart by their
+first line.
 Cannot: tell controls (give them ids that begin QC), give units, say how cloudy the urine is (a sign without a code).
 """
 
@@ -63,10 +64,7 @@ def read(form: Form, message: Message) -> Decoded:
             odd.append(f"a line that is no pad: {line.strip()[:30]!r}")
     if not sent_at and not any(seen.code in TESTS for seen in sheet.rows):
         return other(MessageType.OTHER, "a text that names no sample and no pad")
-    ids = {seen.sample_id or "" for seen in sheet.rows}
-    control = bool(ids) and all(re.match(form.control_id, identity) for identity in ids)
-    type_ = MessageType.INCOMPLETE if message.incomplete else MessageType.QC if control else MessageType.RESULT
-    return replace(sheet.decoded(type_, problems=odd), sent_at=sent_at)
+    return replace(sheet.decoded(problems=odd), sent_at=sent_at)
 
 
 DRIVER = Driver(

@@ -3,17 +3,19 @@
 Manual  Tosoh, HLC-723 host communication, raw data format (not public); a government medical college's interface
 Proof   capture: three samples of a G8 in variant mode; not yet run beside a lab's own analyzer
 
-Records STX text ETX and one raw byte, the exclusive or of text and ETX, which may itself be STX, ETX or EOT. EOT ends
-the message, which may hold several samples. The host answers each record by ACK. First character, then columns:
-1 mode (0 standard, 1 variant, 2 thalassaemia), sampler, the id of 20 · 2 month, day and run · 3 flags of 2, then values
-of 5: total, A1a, A1b, F, LA1c, SA1c, A0, variants V0 to V3, area · 4 start 4, interval 1, peaks 2, points 4 · 5 one
-peak: number 2, name 5, kind 1, base start and end 4 and 4, start, top and end 4 each, area 8, per cent 5 · 6 the end of
-the peaks · 7 number 3, ten points of 9 of the chromatogram · 8 calibration, the end of the sample.
-The rows are the peaks of record 5, in per cent; SA1C is the HbA1c. What is sent is final: status F is our word for it.
-Flags that are not 00 are set beside every peak. `0001 - 11` is a rack and a position: no tube's. No peaks: no row, and
-a sentence. A peak record that is missing or of another width is said, never guessed.
-Cannot: give the time (record 2 has no year and no hour), tell controls (give them ids that begin QC), name the flags,
-read the ASTM mode that some sites set (use generic_astm).
+Where things sit: sample in record 1, the id of 20 after mode and sampler · code and value in record 5, one for each
+peak: the name (SA1C is the HbA1c) and the per cent · unit per cent · no range; flag: those of record 3 that are not 00
+are set beside every peak · no time: record 2 has no year and no hour · control: an id that begins QC.
+Quirks: Records STX text ETX and one raw byte, the exclusive or of text and ETX, which may itself be STX, ETX or EOT.
+EOT ends the message, which may hold several samples. The host answers each record by ACK. First character, then
+columns: 1 mode (0 standard, 1 variant, 2 thalassaemia), sampler, the id of 20 · 2 month, day and run · 3 flags of 2,
+then values of 5: total, A1a, A1b, F, LA1c, SA1c, A0, variants V0 to V3, area · 4 start 4, interval 1, peaks 2, points 4
+· 5 one peak: number 2, name 5, kind 1, base start and end 4 and 4, start, top and end 4 each, area 8, per cent 5 · 6
+the end of the peaks · 7 number 3, ten points of 9 of the chromatogram · 8 calibration, the end of the sample. What is
+sent is final: status F is our word for it. `0001 - 11` is a rack and a position: no tube's. No peaks: no row, and a
+sentence. A peak record that is missing or of another width is said, never guessed.
+Cannot: give the time; tell controls (give them ids that begin QC); name the flags; read the ASTM mode that some sites
+set (use generic_astm).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, MessageType, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Kind, Message, known, measurement
 from drivers.engine.form import Form
 from drivers.engine.text import Sheet, groups, texts_of
 from drivers.wire import blocks
@@ -110,11 +112,7 @@ def read(form: Form, message: Message) -> Decoded:
         sheet.sample_id = sample.sample_id or None
         odd += peaks(sheet, sample)
         chromatogram(sheet, sample)
-    if message.incomplete:
-        return sheet.decoded(MessageType.INCOMPLETE, problems=[*odd, "the message ends before its EOT"])
-    ids = {sample.sample_id for sample in found}
-    control = bool(ids) and all(re.match(form.control_id, identity) for identity in ids)
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+    return sheet.decoded(problems=odd)
 
 
 DRIVER = Driver(

@@ -122,6 +122,7 @@ def _placed(
         return _unmatched(row, identity, why, sample)
     test = context.catalogue[ordered.code]
     doubts = tuple([s.reason for s in suspects if s.touches(row)]) if suspects else ()
+    row = tubes.driver.in_plain_flags(row)  # the rules know the standard's flags
     return _result(row, identity, sample, ordered, test, meaning.listed[test.code], doubts)
 
 

@@ -67,10 +67,11 @@ class Form:
     `speaks` decides the engine; "blocks" is a dialect of its own: then `framing` says how its blocks are marked and
     `reads` what stands in them. `sender` is checked against H-5 or MSH-3: a mismatch is a problem sentence, never a
     search for another driver. `pseudo` matches ids that name no tube (an unread barcode). `control` are marks of
-    quality control: an address and its value; `control_id` is a pattern of ids that only controls have. `aspect` is
-    what tells several rows of one test apart (final, interpretation, raw): its text, by `aspects`, else as sent.
-    `no_range` is a pattern of ranges that say "none" (`^\\^`, `-`).
-    `resent` is the status of a result that was sent before: it is the same result, not another one.
+    quality control: an address and its value; `control_id` is a pattern of ids that only controls have; `calibration`
+    are the header's marks of a calibration. `aspect` is what tells several rows of one test apart (final,
+    interpretation, raw): its text, by `aspects`, else as sent. `no_range` is a pattern of ranges that say "none"
+    (`^\\^`, `-`). `flag_words` are the analyzer's own flags that say no more than one of the standard: as sent → N, L
+    or H. `resent` is the status of a result that was sent before: it is the same result, not another one.
 
     What a site sets on its analyzer is a variant of the form (Driver.at_site): `framings` are the ways it may mark its
     messages, None being LIS01 frames; `columns` are the widths that may be set, `layout` those that are; `unit_unsent`
@@ -90,6 +91,7 @@ class Form:
     coded: str = ""
     unit: str = ""
     flag: str = ""
+    flag_words: Mapping[str, str] = field(default_factory=dict)
     range: str = ""
     status: str = ""
     aspect: str = ""
@@ -100,6 +102,7 @@ class Form:
     sender: str = ""
     control: tuple[tuple[str, str], ...] = ()
     control_id: str = ""
+    calibration: tuple[tuple[str, str], ...] = ()
     pseudo: str = ""
     masked: str = MASKED
     no_range: str = ""

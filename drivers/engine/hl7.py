@@ -76,7 +76,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     header = Segment(segments[0], marks)
     sender = header.raw("3") or None
     head = header_problems(use, sender, header.raw("11"), ("MSH-3", "MSH-11"))
-    type_ = _type(form, message, header, met)
+    type_ = _type(use, message, header, met)
     asks = type_ is MessageType.QUERY
     return Decoded(
         type=type_,
@@ -123,7 +123,7 @@ def _query(met: _Met, inside: str, segment: Segment) -> None:
         met.queries.append(identity)
 
 
-def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageType:
+def _type(use: Reader, message: Message, header: Segment, met: _Met) -> MessageType:
     kind = (header.raw("9.1") or "").strip().upper()
     if message.incomplete:
         return MessageType.INCOMPLETE
@@ -133,7 +133,9 @@ def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageTy
         return MessageType.QUERY
     if training(header.raw("11")):
         return MessageType.OTHER
-    if met.controls == {True} or (not met.rows and _header_says_control(form, header)):
+    if use.is_calibration({"MSH": header.fields}):
+        return MessageType.CALIBRATION
+    if met.controls == {True} or (not met.rows and _header_says_control(use.form, header)):
         return MessageType.QC
     return MessageType.RESULT if met.rows or kind in ("ORU", "OUL") else MessageType.OTHER
 

@@ -64,7 +64,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     sender, mode = _sent(header, 5), _sent(header, 12)
     head = header_problems(use, sender, mode, ("H-5", "H-12"))
     return Decoded(
-        type=_type(form, message, mode, met),
+        type=_type(use, message, header, met),
         sender=sender,
         sent_at=use.plain(_sent(header, 14)),
         observations=observations,
@@ -130,13 +130,15 @@ def _other(met: _Met, fields: list[str], marks: Delimiters, kind: str) -> None:
         met.problems.append(f"a line that is no record: {marks.field.join(fields)[:30]!r}")
 
 
-def _type(form: Form, message: Message, mode: str | None, met: _Met) -> MessageType:
+def _type(use: Reader, message: Message, header: list[str], met: _Met) -> MessageType:
     if message.incomplete:
         return MessageType.INCOMPLETE
     if met.queries and not met.rows:
-        return MessageType.QUERY_CANCEL if _cancels(form, met.queries) else MessageType.QUERY
-    if training(mode):
+        return MessageType.QUERY_CANCEL if _cancels(use.form, met.queries) else MessageType.QUERY
+    if training(_sent(header, 12)):
         return MessageType.OTHER
+    if use.is_calibration({"H": header}):
+        return MessageType.CALIBRATION
     if met.controls == {True}:
         return MessageType.QC
     if met.rows or met.orders:

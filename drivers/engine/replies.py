@@ -6,7 +6,7 @@ Source: LIS02-A2 8 (order), 11 (request), 12 (terminator: F done, I no informati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from drivers.engine.words import Decoded, WorkOrder
 from drivers.wire import lis2a
@@ -36,10 +36,21 @@ def order(number: int, work: WorkOrder, component: int = 4, action: str = "A") -
     return [*fields, None, None, None, None, None, action, None, None, None, work.specimen or None]
 
 
-def astm_answer(query: Decoded, orders: Sequence[WorkOrder], marks: Delimiters = STANDARD) -> list[bytes]:
-    """One message: H, then P and O for each order, then L: F when there was work, I when nothing is known (12.3)."""
-    records: list[Sequence[Value]] = [header(marks, query.sender)]
+Records = Sequence[Sequence[Value]]
+
+
+def told(
+    head: Sequence[Value], orders: Sequence[WorkOrder], records_of: Callable[[int, WorkOrder], Records],
+    end: str = "N", nothing: str = "I", marks: Delimiters = STANDARD,
+) -> list[bytes]:  # fmt: skip
+    """One message: H, the records of each order (counted from 1), L; L-3 is `nothing` where there is none (12.3)."""
+    records: list[Sequence[Value]] = [head]
     for number, work in enumerate(orders, 1):
-        records += [["P", str(number)], order(1, work)]
-    records.append(["L", "1", "F" if orders else "I"])
+        records += records_of(number, work)
+    records.append(["L", "1", end if orders else nothing])
     return [lis2a.build(records, marks, "utf-8")]
+
+
+def astm_answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes]:
+    """P and O for each order, then L: F when there was work, I when nothing is known (12.3)."""
+    return told(header(STANDARD, query.sender), orders, lambda n, work: [["P", str(n)], order(1, work)], end="F")

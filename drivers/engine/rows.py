@@ -136,7 +136,8 @@ class Reader:
         first = (form.observed_at,) if isinstance(form.observed_at, str) else form.observed_at[:1]
         self.row_time = "".join(first) if self.times_in_rows and first[0].split(".")[0] == dialect.row else ""
         self.ids = self._many(form.sample_id)
-        self.marks = [(self._many(address)[0], value) for address, value in form.control]
+        self.marks = [(self.spot(address), value) for address, value in form.control]
+        self.calibrations = [(self.spot(address), value) for address, value in form.calibration]
         self.control_id = re.compile(form.control_id) if form.control_id else None
         self.masked = re.compile(form.masked)
         self.no_range = re.compile(form.no_range) if form.no_range else None
@@ -175,10 +176,16 @@ class Reader:
 
     def is_control(self, above: Above, sample_id: str | None) -> bool:
         """True when a mark of quality control stands above (RC-36), or the id is one that only controls have."""
-        for spot, value in self.marks:
-            if (self.find(spot, above) or "").strip().upper() == value:
-                return True
+        if self.marks and self._says(self.marks, above):
+            return True
         return bool(self.control_id and sample_id and self.control_id.match(sample_id))
+
+    def is_calibration(self, above: Above) -> bool:
+        """True when the header says that the message is a calibration."""
+        return self._says(self.calibrations, above)
+
+    def _says(self, marks: list[tuple[tuple[str, Get], str]], above: Above) -> bool:
+        return any((self.find(spot, above) or "").strip().upper() == value for spot, value in marks)
 
     def standing(self, above: Above) -> Standing:
         """What these records say to all rows below them."""

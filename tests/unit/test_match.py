@@ -249,6 +249,13 @@ def test_the_interval_is_that_of_the_age_in_days() -> None:
     assert one("K", "5.9", "mmol/L").flag == "H"
 
 
+def test_the_rules_are_told_an_analyzers_own_high_and_low_in_the_standards_words() -> None:
+    form = replace(GENERIC, flag_words={"+": "H"})
+    tube = sample("HB")
+    (found,) = matched([row("HB", "17.9", "g/dL", flags=("+", "*"))], context(tube), form).results
+    assert found.analyzer_flags == ("H", "*")
+
+
 def test_no_interval_no_flag() -> None:
     """eGFR of a child; anybody of 130 years."""
     assert one("EGFR", "50", "mL/min/1.73m2", tube={"patient": PatientFacts(Sex.MALE, 3000)}).flag == ""
