@@ -8,6 +8,8 @@ value R-4, `NA` when there is none · unit R-5 · range R-6 (`^DEFAULT`) · R-7 
 status R-9 · time R-13 · a comment under each result repeats the flags ("Instrument Flag A,H").
 The repeat delimiter is the backtick; frames hold 1024 characters and are cut anywhere. There is no sender name.
 A query may ask for many samples: `^id1`id2`id3`. Orders need the tube type or the sample is refused.
+The same order may be sent without being asked (as working interfaces do), by O-12 A; how one is cancelled is not known
+here: a person takes it off the analyzer.
 Reruns come as further rows of the same test. The one to report is the latest by R-13 that has a value (the later row
 where times are equal); when no run has a value it is the latest of them.
 Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves
@@ -16,9 +18,9 @@ all glucose tubes: the order says which glucose it is. Cannot: tell serum from u
 
 from collections.abc import Sequence
 
-from drivers.driver import Decoded, Driver, Grade, WorkOrder
+from drivers.driver import Decoded, Driver, Grade, Stamp, WorkOrder
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value, material
-from drivers.engine.replies import header, order
+from drivers.engine.replies import download, header, order
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Delimiters, Value
 
@@ -32,12 +34,21 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """One message: for each order P and O with its tube type; nothing known: L-3 I."""
     records: list[Sequence[Value]] = [header(MARKS, query.sender)]
     for number, work in enumerate(orders, 1):
-        sent = order(1, work, action="A")
-        sent[2] = (work.sample_id, TUBE)
-        sent[15] = material(work.specimen).upper()
-        records += [["P", str(number)], sent]
+        records += _ordered(number, work)
     records.append(["L", "1", "F" if orders else "I"])
     return [lis2a.build(records, MARKS, "utf-8")]
+
+
+def pushes(orders: Sequence[WorkOrder], _stamp: Stamp) -> list[bytes]:
+    """A message for each sample with something to add."""
+    return [download(header(MARKS, None), _ordered(1, work), MARKS) for work in orders if work.codes]
+
+
+def _ordered(number: int, work: WorkOrder) -> list[Sequence[Value]]:
+    sent = order(1, work)
+    sent[2] = (work.sample_id, TUBE)
+    sent[15] = material(work.specimen).upper()
+    return [["P", str(number)], sent]
 
 
 DRIVER = Driver(
@@ -61,4 +72,5 @@ DRIVER = Driver(
     tests=TESTS,
     reports=latest_with_a_value,
     answers=answer,
+    pushes=pushes,
 )

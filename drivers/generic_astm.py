@@ -5,13 +5,14 @@ Proof   manual
 
 Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), name component 2 · value R-4 whole ·
 unit R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else O-23 · control H-12 Q or O-12 Q ·
-query Q-3 component 2, cancelled by Q-13 A.
+query Q-3 component 2, cancelled by Q-13 A. An order that was not asked for is a message of its own: H, P, O with action
+A or C (8.4.12), L.
 A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
 Cannot: know suspects, images or reruns of an analyzer it does not know; read values that carry flags.
 """
 
 from drivers.driver import Driver, Grade
-from drivers.engine.replies import astm_answer
+from drivers.engine.replies import astm_answer, astm_push
 
 DRIVER = Driver(
     name="generic_astm",
@@ -32,4 +33,5 @@ DRIVER = Driver(
     query_cancel=("Q.13", "A"),
     codes_are_catalogue=True,
     answers=astm_answer,
+    pushes=astm_push,
 )

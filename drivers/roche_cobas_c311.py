@@ -19,7 +19,7 @@ Cannot: tell the time of a calculated test.
 from drivers.driver import Driver, Grade, Observation
 from drivers.engine.chemistry import latest_with_a_value
 from drivers.engine.form import RowText
-from drivers.engine.roche import CONTROL, PSEUDO, QUERY_ID, TESTS, answer
+from drivers.engine.roche import CONTROL, PSEUDO, QUERY_ID, TESTS, answer, pushes
 
 
 def retells(row: Observation, sent: RowText) -> Observation:
@@ -54,4 +54,5 @@ DRIVER = Driver(
     retells=retells,
     reports=latest_with_a_value,
     answers=answer,
+    pushes=pushes,
 )

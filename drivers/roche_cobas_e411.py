@@ -17,7 +17,7 @@ config/analyzers.toml overrides it. Borderline has no catalogue value: it is hel
 """
 
 from drivers.driver import Driver, Grade, measurement
-from drivers.engine.roche import CONTROL, PSEUDO, QUERY_ID, answer
+from drivers.engine.roche import CONTROL, PSEUDO, QUERY_ID, answer, pushes
 
 INTERPRETATION = {"-1": "Non-reactive", "1": "Reactive"}
 INDEX = "{index}"
@@ -58,4 +58,5 @@ DRIVER = Driver(
     query_id=QUERY_ID,
     tests=TESTS,
     answers=answer,
+    pushes=pushes,
 )

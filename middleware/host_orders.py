@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,10 +44,15 @@ def codes_for(driver: Driver, analyzer: AnalyzerSettings, catalogue: Iterable[st
 
 def work_order(work: AwaitedWork, codes: Mapping[str, str], asked: str, raw: str) -> WorkOrder:
     """What to run on this tube, in the analyzer's codes, each once. `asked` is the id as the analyzer wrote it."""
+    mine = tuple(dict.fromkeys(codes[test] for test in work.tests if test in codes))
+    return replace(order_for(work, mine), sample_id=asked, query_raw=raw)
+
+
+def order_for(work: AwaitedWork, codes: tuple[str, ...], cancelled: tuple[str, ...] = ()) -> WorkOrder:
+    """This tube and its patient with these codes, under the tube's own number."""
     return WorkOrder(
-        sample_id=asked, codes=tuple(dict.fromkeys(codes[test] for test in work.tests if test in codes)),
-        specimen=work.specimen, query_raw=raw, patient_id=work.patient_id, name=work.name, sex=work.sex,
-        birth_date=f"{work.birth_date:%Y%m%d}", container=work.container,
+        sample_id=work.sample_id, codes=codes, specimen=work.specimen, patient_id=work.patient_id, name=work.name,
+        sex=work.sex, birth_date=f"{work.birth_date:%Y%m%d}", container=work.container, cancelled=cancelled,
     )  # fmt: skip
 
 
@@ -59,8 +65,8 @@ def answerer(lab: Lab, analyzer: AnalyzerSettings, driver: Driver) -> Answerer:
             decoded = driver.decode(message)
         except (DecodeError, WireError):  # kept and shown by the pipeline
             return None
-        if decoded.type not in ASKS:
-            return None
+        if decoded.type not in ASKS or (decoded.type is MessageType.QUERY and analyzer.orders == "none"):
+            return None  # "none": a poll is answered still, for some analyzers bring their results so
         asked = decoded.query_sample_ids
         numbers = {identity: normalise(identity) for identity in asked if not driver.unread(identity)}
         try:

@@ -25,6 +25,7 @@ from middleware.health import Health
 from middleware.host_orders import answerer
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
+from middleware.order_desk import OrderDesk
 from middleware.retention import Retention
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from middleware.settings import Settings
@@ -142,12 +143,15 @@ def serve(settings: Settings) -> int:
     lab = open_lab(settings)
     worker = Worker(lab, journal)
     lamps = Lamps(lab, worker, journal)
+    orders = OrderDesk(lab)
     try:
         journal.recover()
         worker.start()
         lamps.start()
-        _run(_lines(lab, journal, worker, lamps))
+        orders.start()
+        _run(_lines(lab, journal, worker, lamps, orders))
     finally:
+        orders.stop()
         worker.stop()
         lamps.stop()
         journal.close()
@@ -167,11 +171,13 @@ def _run(lines: Coroutine[Any, Any, None]) -> None:
         uvloop.run(lines)
 
 
-async def _lines(lab: Lab, journal: Journal, worker: Worker, lamps: Lamps) -> None:
+async def _lines(lab: Lab, journal: Journal, worker: Worker, lamps: Lamps, orders: OrderDesk) -> None:
     settings = lab.settings
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log.info("middleware is up: %d lines", sum(a.enabled for a in settings.analyzers))
-    await run_lines(settings, journal, worker.wake, lamps.set, stop, answers=partial(answerer, lab))
+    await run_lines(
+        settings, journal, worker.wake, lamps.set, stop, answers=partial(answerer, lab), baskets=orders.baskets
+    )

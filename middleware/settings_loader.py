@@ -33,7 +33,7 @@ from middleware.settings import (
     Settings,
     WebSettings,
 )
-from middleware.site_settings import read_site
+from middleware.site_settings import read_orders, read_site
 
 LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
@@ -296,6 +296,7 @@ def _analyzer(reading: Reading, table: Table, alarms: AlarmSettings) -> Analyzer
         framing=site.framing,
         layout=site.layout,
         units=site.units,
+        orders=read_orders(table, driver, line),
     )
     table.finish()
     return settings

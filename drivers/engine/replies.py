@@ -1,18 +1,20 @@
-"""Answers to host queries in LIS02-A2 records: work orders, or that there are none.
+"""Orders in LIS02-A2 records: as the answer to a host query (or that there are none), or sent without being asked.
 
-Turns a query and its orders into messages without frames. Law: every text is escaped, nothing is invented.
-Source: LIS02-A2 8 (order), 11 (request), 12 (terminator: F done, I no information).
+Turns work orders, and the query where there is one, into messages without frames. Law: every text is escaped, nothing
+is invented. Source: LIS02-A2 8 (order; 8.4.12 action: A add, C cancel), 11 (request), 12 (terminator: N normal, F done,
+I no information).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.engine.words import Decoded, WorkOrder
+from drivers.engine.words import Decoded, Stamp, WorkOrder
 from drivers.wire import lis2a
 from drivers.wire.lis2a import STANDARD, Delimiters, Value
 
 HOST = "Lab Mitra"
+ADD, CANCEL = "A", "C"
 
 
 def header(marks: Delimiters, sender: str | None, comment: str | None = None) -> list[Value]:
@@ -31,15 +33,34 @@ def patient(number: int, work: WorkOrder) -> list[Value]:
 
 def order(number: int, work: WorkOrder, component: int = 4, action: str = "A") -> list[Value]:
     """An O record: the sample's id in O-3, each test as a repeat of O-5 with its code in that component."""
-    tests = [("",) * (component - 1) + (code,) for code in work.codes]
+    codes = work.cancelled if action == CANCEL else work.codes
+    tests = [("",) * (component - 1) + (code,) for code in codes]
     fields: list[Value] = ["O", str(number), work.sample_id, None, list(tests), "S" if work.stat else "R"]
     return [*fields, None, None, None, None, None, action, None, None, None, work.specimen or None]
 
 
+def ordered(orders: Sequence[WorkOrder]) -> list[Sequence[Value]]:
+    """For each sample a P and its O records: what to add, what is cancelled."""
+    records: list[Sequence[Value]] = []
+    for number, work in enumerate(orders, 1):
+        actions = [action for action, codes in ((ADD, work.codes), (CANCEL, work.cancelled)) if codes]
+        told = [order(place, work, action=action) for place, action in enumerate(actions, 1)]
+        records += [["P", str(number)], *told] if told else []
+    return records
+
+
 def astm_answer(query: Decoded, orders: Sequence[WorkOrder], marks: Delimiters = STANDARD) -> list[bytes]:
     """One message: H, then P and O for each order, then L: F when there was work, I when nothing is known (12.3)."""
-    records: list[Sequence[Value]] = [header(marks, query.sender)]
-    for number, work in enumerate(orders, 1):
-        records += [["P", str(number)], order(1, work)]
-    records.append(["L", "1", "F" if orders else "I"])
+    records = [header(marks, query.sender), *ordered(orders), ["L", "1", "F" if orders else "I"]]
     return [lis2a.build(records, marks, "utf-8")]
+
+
+def astm_push(orders: Sequence[WorkOrder], _stamp: Stamp) -> list[bytes]:
+    """One message for each sample: H, P, an O with action A and one with C where there is something, L|1|N."""
+    told = [ordered([work]) for work in orders]
+    return [download(header(STANDARD, None), records) for records in told if records]
+
+
+def download(head: list[Value], records: Sequence[Sequence[Value]], marks: Delimiters = STANDARD) -> bytes:
+    """A message that answers nothing: it ends normally, L-3 N (12.3)."""
+    return lis2a.build([head, *records, ["L", "1", "N"]], marks, "utf-8")

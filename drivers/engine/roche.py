@@ -1,22 +1,25 @@
 """The host interface that Roche's analyzers share (Elecsys/cobas e, Hitachi/cobas c): queries and order downloads.
 
-Turns TSREQ^REAL into TSDWN^REPLY. Law: what says where the tube stands is echoed as the query sent it; nothing is
-invented. Source: Roche host interface manuals of cobas e 411 and cobas c 311 (ASTM; RSUPL, TSREQ, TSDWN), working
-interfaces.
+Turns TSREQ^REAL into TSDWN^REPLY, and orders that nobody asked for into TSDWN^BATCH. Law: what says where the tube
+stands is echoed as the query sent it; nothing is invented. Source: Roche host interface manuals of cobas e 411 and
+cobas c 311 (ASTM; RSUPL, TSREQ, TSDWN), working interfaces.
 
 A query's Q-3 is `^^id^sequence^rack^position^^S1^SC`, the id padded with blanks on the cobas c; Q-13 O or A both ask.
 The answer is one message: per known sample a P and an O with O-3 the id with its padding, O-4 Q-3 from component 4 on,
 O-5 `^^^code^` repeated, O-6 R or S, O-12 A (added), O-16 the number of the sample type, O-26 O (an order). An unknown
 sample is answered by a header with TSDWN^REPLY and no order.
+A download is TSDWN^BATCH with the same O; O-4 is `0^^^^S1^SC`: no rack and no position, the type of the sample, a
+standard cup (as working interfaces of cobas c 311 and Hitachi send it; to be confirmed on site). How an order is
+cancelled is not known here: a person takes it off the analyzer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.engine.chemistry import ANY_GLUCOSE, chemistry
-from drivers.engine.replies import header
-from drivers.engine.words import Decoded, WorkOrder
+from drivers.engine.chemistry import ANY_GLUCOSE, chemistry, material
+from drivers.engine.replies import download, header
+from drivers.engine.words import Decoded, Stamp, WorkOrder
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
@@ -34,18 +37,36 @@ TESTS = chemistry(
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """TSDWN^REPLY: an order echoing Q-3's position and type for each known sample, none for an unknown one."""
-    head = header(lis2a.STANDARD, query.sender)
-    head[10] = ("TSDWN", "REPLY")
-    records: list[Sequence[Value]] = [head]
+    records: list[Sequence[Value]] = []
     for work in orders:
-        records += [["P", "1"], _order(work)]
-    records.append(["L", "1", "N"])
-    return [lis2a.build(records, charset="utf-8")]
+        asked = [lis2a.decode(part) for part in work.query_raw.split("^")]
+        padded, place = (asked[2], tuple(asked[3:])) if len(asked) > 3 else (work.sample_id, ())
+        records += [["P", "1"], _order(work, padded, place)]
+    return [_message(query.sender, "REPLY", records)]
 
 
-def _order(work: WorkOrder) -> list[Value]:
-    asked = [lis2a.decode(part) for part in work.query_raw.split("^")]
-    padded, place = (asked[2], tuple(asked[3:])) if len(asked) > 3 else (work.sample_id, ())
+def pushes(orders: Sequence[WorkOrder], _stamp: Stamp) -> list[bytes]:
+    """TSDWN^BATCH for each sample with something to add; the analyzer finds the tube by its barcode."""
+    return [
+        _message(None, "BATCH", [["P", "1"], _order(work, work.sample_id, _nowhere(work))])
+        for work in orders
+        if work.codes
+    ]
+
+
+def _message(to: str | None, mode: str, records: Sequence[Sequence[Value]]) -> bytes:
+    head = header(lis2a.STANDARD, to)
+    head[10] = ("TSDWN", mode)
+    return download(head, records)
+
+
+def _nowhere(work: WorkOrder) -> tuple[str, ...]:
+    """O-4 of a tube that stands nowhere yet."""
+    kind = {"serum": "S1", "plasma": "S1", "urine": "S2", "csf": "S3"}.get(material(work.specimen), "S5")
+    return ("0", "", "", "", kind, "SC")
+
+
+def _order(work: WorkOrder, padded: str, place: tuple[str, ...]) -> list[Value]:
     tests = [("", "", "", code, "") for code in work.codes]
     urgent = "S" if work.stat else "R"
     return [
