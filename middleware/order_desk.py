@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -168,9 +169,7 @@ class OrderDesk:
             store.touch(conn, "analyzers")
         for name, told_now in found.items():
             self._told[name].basket.settled(told_now)
-            for told in told_now:
-                if told.outcome in (Outcome.REFUSED, Outcome.FAILED):
-                    log.warning("%s did not take an order: %s", name, told.why)
+            _log(name, told_now)
         return True
 
     def _write(self, conn: Connection, told: Told) -> None:
@@ -184,6 +183,15 @@ class OrderDesk:
             rows.refused(conn, row, content, told.why, at)
         else:
             rows.failed(conn, row, told.why, at)
+
+
+def _log(name: str, told: Sequence[Told]) -> None:
+    failed = [one.why for one in told if one.outcome is Outcome.FAILED]
+    refused = sum(one.outcome is Outcome.REFUSED for one in told)  # why is the analyzer's own text: not for a log
+    if failed:
+        log.warning("%s: %d orders did not get there, they stay pending: %s", name, len(failed), failed[-1])
+    if refused:
+        log.warning("%s: %d orders were refused", name, refused)
 
 
 def _moves(conn: Connection, told: _Told, now: datetime) -> list[Move]:

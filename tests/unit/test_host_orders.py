@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from drivers.driver import Message, load_driver
-from drivers.wire import lis2a
+from drivers.wire import blocks, lis2a
 from middleware import host_orders
 from middleware.actions import results, samples
 from middleware.settings import AnalyzerSettings
@@ -71,6 +71,20 @@ def test_an_unknown_a_rejected_and_an_unread_tube_have_no_order(desk: Desk) -> N
     made = desk.register("HB")
     samples.reject_sample(desk.lab, desk.technician, made.sample_pks[0], "clotted", ask_new=False)
     assert told(desk, desk.sample_id(made), "999999999999", "S-77", "") == []
+
+
+def test_results_only_means_that_nothing_is_said(desk: Desk) -> None:
+    sample_id = desk.sample_id(desk.register("HB"))
+    assert host_orders.answerer(desk.lab, replace(BENCH, orders="none"), ASTM)(query(desk, sample_id)) is None
+
+
+def test_results_only_still_answers_a_poll(desk: Desk) -> None:
+    """The RAPIDPoint says that it has a result, and waits to be asked for it."""
+    driver = load_driver("siemens_dimension")
+    text = b"P\x1cDIM1\x1c0\x1c1\x1c0\x1c"
+    poll = Message("p", "dim", desk.clock(), b"\x02" + text + blocks.sum_hex(text) + b"\x03")
+    silent = host_orders.answerer(desk.lab, replace(BENCH, driver="siemens_dimension", orders="none"), driver)
+    assert silent(poll) == [b"N\x1c6A"]
 
 
 def test_when_the_database_cannot_be_read_nothing_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
