@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from middleware.actions import register as registering
 from middleware.actions import results, samples
 from middleware.downloads import Basket, Outcome
 from middleware.order_desk import OrderDesk
-from middleware.schema import OrderDownload
+from middleware.schema import OrderDownload, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.store import downloads
+from server.demo.stage import Stage
 from tests.labs import BENCH, Desk
+from tests.system.support import ByHand, on_stage, start_middleware, until
 
 PUSHED = replace(BENCH, name="pushed", orders="push", tests=frozenset({"HB", "PLT", "GLUF", "UREA", "CREAT"}))
 LAW = replace(BENCH, name="law", driver="generic_hl7", orders="push", tests=frozenset({"UREA", "CREAT"}))
@@ -207,3 +210,43 @@ def test_a_family_that_cannot_be_told_a_cancel_is_told_nothing(desk: Desk) -> No
 def test_only_analyzers_that_are_pushed_have_a_basket(desk: Desk) -> None:
     office = Office(desk, BENCH, replace(PUSHED, enabled=False, name="off"), PUSHED, replace(LAW, orders="none"))
     assert list(office.orders.baskets) == ["pushed"]
+
+
+def set_to_push(stage: Stage, name: str) -> None:
+    path = stage.config / "analyzers.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(f'name = "{name}"\n', f'name = "{name}"\norders = "push"\n', 1), encoding="utf-8")
+
+
+def taken_by(far: ByHand) -> bytes:
+    """The text of one session of the host, taken frame by frame."""
+    text = b""
+    assert far.ask(b"") == b"\x05"
+    while True:
+        first = far.ask(b"\x06")
+        if first == b"\x04":
+            return text
+        frame = first
+        while not frame.endswith(b"\n"):
+            frame += far.ask(b"")
+        text += frame[2:-5]
+
+
+@pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
+def test_the_real_middleware_sends_what_waited_when_the_analyzer_comes(desk: Desk, lab_url: str, tmp_path: Path) -> None:
+    """The whole way: the middleware before it was stopped with nobody connected; it starts, the analyzer connects."""
+    made = desk.register("TSH", "HB")
+    with on_stage(tmp_path / "home", lab_url) as (stage, processes):
+        set_to_push(stage, "e411")
+        before = stage.lab()
+        OrderDesk(before).turn()
+        before.engine.dispose()
+        assert [row["state"] for row in desk.rows(OrderDownload)] == ["pending"]
+        start_middleware(stage, processes)
+        with ByHand(("127.0.0.1", stage.ports[9102])) as far:
+            text = taken_by(far)
+            until(lambda: desk.rows(OrderDownload)[0]["state"] == "sent", "it is written that it was sent")
+    (order,) = [record for record in lis2a.parse(text) if record.type == "O"]
+    tube = next(pk for pk in made.sample_pks if desk.test(made, "TSH")["sample_pk"] == pk)
+    assert (order["3"], order["5"]) == (desk.one(Sample, id=tube)["sample_id"], "^^^8^")
+    assert desk.one(OrderDownload)["told"] == {"TSH": ["8", 0]}
