@@ -48,11 +48,13 @@ def work_order(work: AwaitedWork, codes: Mapping[str, str], asked: str, raw: str
     return replace(order_for(work, mine), sample_id=asked, query_raw=raw)
 
 
-def order_for(work: AwaitedWork, codes: tuple[str, ...], cancelled: tuple[str, ...] = ()) -> WorkOrder:
-    """This tube and its patient with these codes, under the tube's own number."""
+def order_for(
+    work: AwaitedWork, codes: tuple[str, ...], cancelled: tuple[str, ...] = (), runs: tuple[tuple[str, int], ...] = ()
+) -> WorkOrder:
+    """This tube and its patient with these codes, under the tube's own number; `cancelled`, `runs`: see WorkOrder."""
     return WorkOrder(
         sample_id=work.sample_id, codes=codes, specimen=work.specimen, patient_id=work.patient_id, name=work.name,
-        sex=work.sex, birth_date=f"{work.birth_date:%Y%m%d}", container=work.container, cancelled=cancelled,
+        sex=work.sex, birth_date=f"{work.birth_date:%Y%m%d}", container=work.container, cancelled=cancelled, runs=runs,
     )  # fmt: skip
 
 

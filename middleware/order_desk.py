@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from middleware.consider import driver_of
 from middleware.downloads import Basket, Download, Outcome, Told
 from middleware.host_orders import codes_for, order_for
 from middleware.lab import Lab
-from middleware.order_plan import NOTHING, Standing, changes, plan
+from middleware.order_plan import NOTHING, Standing, changes, plan, runs
 from middleware.settings import AnalyzerSettings
 from middleware.store import downloads as rows
 from middleware.store.downloads import DownloadRow
@@ -32,6 +33,7 @@ from middleware.store.work_orders import tubes
 
 log = logging.getLogger("labmitra.orders")
 LOOK = 1.0  # seconds between two looks at the change counters
+SHARE = 20  # a look that took long is rested from so many times as long: a twentieth of one core at most
 AGAIN = timedelta(minutes=10)  # a look without any change: tubes become too old
 MOST = 20  # downloads in a basket
 UNSAYABLE = "a text of this order cannot be said in its dialect"
@@ -85,8 +87,10 @@ class OrderDesk:
             self._thread.join(timeout=15)
 
     def _run(self) -> None:
+        rest = LOOK
         while True:
-            last = self._stop.wait(LOOK)
+            last = self._stop.wait(rest)
+            began = time.monotonic()
             try:
                 self.turn(last)
                 self._down = False
@@ -96,6 +100,7 @@ class OrderDesk:
                 self._down = True
             if last:
                 return
+            rest = max(LOOK, SHARE * (time.monotonic() - began))
 
     def turn(self, last: bool = False) -> None:
         """One look: outcomes are written, what changed is planned, baskets are filled. `last`: outcomes only."""
@@ -137,7 +142,8 @@ class OrderDesk:
         ready: list[Download] = []
         for row in due:
             adds, cancels = changes(row.wanted, row.told)
-            messages = self._messages(told.driver, order_for(work[row.sample_pk], adds, cancels))
+            order = order_for(work[row.sample_pk], adds, cancels, runs(row.wanted, row.told))
+            messages = self._messages(told.driver, order)
             download = Download(row.id, tuple(messages or ()), row.wanted)
             if messages:
                 ready.append(download)

@@ -47,3 +47,9 @@ def changes(wanted: Known, told: Known) -> tuple[tuple[str, ...], tuple[str, ...
     kept = same | set(adds)
     cancels = dict.fromkeys(str(said[0]) for said in told.values())
     return tuple(code for code in adds if code not in same), tuple(code for code in cancels if code not in kept)
+
+
+def runs(wanted: Known, told: Known) -> tuple[tuple[str, int], ...]:
+    """A number for each code that is measured again, as it is told now or was told before."""
+    numbers = {str(code): again for code, again in (*told.values(), *wanted.values()) if isinstance(again, int)}
+    return tuple((code, again) for code, again in numbers.items() if again)

@@ -7,7 +7,7 @@ not known is told so; what says which question is answered is echoed. Source: IH
 RSP^K11 says AA, the query's tag and OK or NF and repeats QPD. Then one OML^O33 a tube: PID where the patient is known,
 SPM with the tube's id, SAC with it as the container, and for each test ORC NW, TQ1 and OBR; the analyzer answers with
 ORL^O34. Nothing known is an OML too: the tube, role U, with ORC DC and no order. An order has the number tube-code
-(ORC-2), by which it is cancelled later: ORC CA.
+(ORC-2), by which it is cancelled later: ORC CA; one that is measured again is another order, with a number behind it.
 """
 
 from __future__ import annotations
@@ -89,9 +89,10 @@ def _work(
     head: list[Value], at: str, work: WorkOrder, system: str, coded: Callable[[str], str], marks: Delimiters
 ) -> bytes:
     segments: list[Sequence[Value]] = [head, *_patient(work), *_tube(work.sample_id, material(work.specimen), "P")]
+    runs = {code: f"-{number}" for code, number in work.runs}
     controls = [*(("NW", code) for code in work.codes), *(("CA", code) for code in work.cancelled)]
     for place, (control, code) in enumerate(controls, 1):
-        placer = f"{work.sample_id}-{code}"
+        placer = f"{work.sample_id}-{code}{runs.get(code, '')}"
         segments += [
             ["ORC", control, placer, *[None] * 6, at],
             ["TQ1", "1", *[None] * 7, ("S" if work.stat else "R", "", "HL70485")],

@@ -132,7 +132,8 @@ class WorkOrder:
 
     `sample_id` is the id as the analyzer wrote it; the patient is what it prints beside the result. `birth_date` is
     YYYYMMDD, `sex` M, F or another letter, `container` the tube's letter in the catalogue (E EDTA, S serum …).
-    `cancelled` are codes that it was told before and that are not wanted any more: in a download only.
+    In a download only: `cancelled` are codes that it was told before and that are not wanted any more; `runs` gives a
+    number to each code that is to be measured again, other than the number of the time before.
     """
 
     sample_id: str
@@ -146,6 +147,7 @@ class WorkOrder:
     birth_date: str = ""
     container: str = ""
     cancelled: tuple[str, ...] = ()
+    runs: tuple[tuple[str, int], ...] = ()
 
 
 class Stamp(NamedTuple):

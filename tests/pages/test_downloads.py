@@ -1,4 +1,4 @@
-"""Orders that analyzers are sent unasked: what waits and what was refused, on the analyzers, sample and metrics pages."""
+"""Orders that analyzers are sent unasked: what waits and what was refused, on the pages that tell it and /metrics."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from server.demo.stage import Stage
 from tests.labs import BENCH, Desk
 from tests.system.support import ByHand, on_stage, start_middleware, until
 
+ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # the SQL is on both in the other tests
 PUSHED = replace(BENCH, name="pushed", orders="push", tests=frozenset({"HB", "PLT", "GLUF", "UREA", "CREAT"}))
 LAW = replace(BENCH, name="law", driver="generic_hl7", orders="push", tests=frozenset({"UREA", "CREAT"}))
 ERBA = replace(BENCH, name="erba", driver="erba_xl", orders="push")
@@ -81,6 +82,7 @@ def test_a_registered_tube_is_told_once_with_its_own_tests_only(office: Office, 
     assert office.sent() == [], "nothing of it is measured there"
 
 
+@ON_SQLITE
 def test_what_is_added_and_cancelled_is_told_as_a_change(office: Office, desk: Desk) -> None:
     made = desk.register("UREA")
     tube = desk.sample_id(made)
@@ -93,6 +95,7 @@ def test_what_is_added_and_cancelled_is_told_as_a_change(office: Office, desk: D
     assert office.sent() == []
 
 
+@ON_SQLITE
 def test_added_and_cancelled_before_anybody_was_told_is_nothing(office: Office, desk: Desk) -> None:
     made = desk.register("UREA", "CREAT")
     registering.cancel_test(desk.lab, desk.reception, desk.test(made, "UREA")["id"], "not needed")
@@ -122,6 +125,7 @@ def test_a_result_ends_it_and_its_rejection_orders_it_again(office: Office, desk
     assert office.sent() == []
 
 
+@ON_SQLITE
 def test_a_result_rejected_before_the_desk_looked_is_ordered_again(office: Office, desk: Desk) -> None:
     made = desk.register("HB")
     tube = desk.sample_id(made)
@@ -131,6 +135,7 @@ def test_a_result_rejected_before_the_desk_looked_is_ordered_again(office: Offic
     assert office.sent() == [[(tube, "A", ["HB"])]]
 
 
+@ON_SQLITE
 def test_days_without_a_line_and_a_restart_lose_nothing_and_send_the_newest(desk: Desk) -> None:
     office = Office(desk)
     first, second = desk.register("HB"), desk.register("UREA")
@@ -146,6 +151,7 @@ def test_days_without_a_line_and_a_restart_lose_nothing_and_send_the_newest(desk
     ]  # fmt: skip
 
 
+@ON_SQLITE
 def test_a_change_while_it_is_on_its_way_is_told_next(office: Office, desk: Desk) -> None:
     made = desk.register("UREA")
     tube = desk.sample_id(made)
@@ -169,6 +175,7 @@ def test_what_is_refused_waits_for_a_change_and_says_why(office: Office, desk: D
     assert office.sent() == [[(desk.sample_id(made), "A", ["UREA", "CREAT"])]]
 
 
+@ON_SQLITE
 def test_what_fails_is_tried_again_after_pauses_that_grow(office: Office, desk: Desk) -> None:
     desk.register("HB")
     tried = []
@@ -189,6 +196,7 @@ def test_a_tube_that_is_too_old_is_not_run(office: Office, desk: Desk) -> None:
     assert office.states == ["lapsed"]
 
 
+@ON_SQLITE
 def test_law_is_told_in_oml_and_cancels_by_ca(desk: Desk) -> None:
     office = Office(desk, LAW)
     made = desk.register("UREA", "CREAT")
@@ -198,6 +206,28 @@ def test_law_is_told_in_oml_and_cancels_by_ca(desk: Desk) -> None:
     assert office.sent() == [[(tube, "CA", ["UREA"])]]
 
 
+@ON_SQLITE
+def test_law_gives_a_repeat_run_another_number_and_cancels_that(desk: Desk) -> None:
+    office = Office(desk, LAW)
+    made = desk.register("UREA")
+    tube = desk.sample_id(made)
+
+    def placers() -> list[str | None]:
+        office.orders.turn()
+        download = office.basket.take()
+        assert download is not None
+        office.basket.tell(download, Outcome.SENT)
+        return [segment["2"] for body in download.messages for segment in hl7.parse(body) if segment.type == "ORC"]
+
+    assert placers() == [f"{tube}-UREA"]
+    (urea,) = desk.say(tube, "UREA=30 mg/dL")
+    results.reject(desk.lab, desk.technician, urea, "clot in the tube")
+    assert placers() == [f"{tube}-UREA-{urea}"]
+    registering.cancel_test(desk.lab, desk.reception, desk.test(made, "UREA")["id"], "not needed")
+    assert placers() == [f"{tube}-UREA-{urea}"]
+
+
+@ON_SQLITE
 def test_a_family_that_cannot_be_told_a_cancel_is_told_nothing(desk: Desk) -> None:
     office = Office(desk, ERBA)
     made = desk.register("UREA", "CREAT")
@@ -207,6 +237,7 @@ def test_a_family_that_cannot_be_told_a_cancel_is_told_nothing(desk: Desk) -> No
     assert [list(row["told"]) for row in office.rows()] == [["CREAT"]]
 
 
+@ON_SQLITE
 def test_only_analyzers_that_are_pushed_have_a_basket(desk: Desk) -> None:
     office = Office(desk, BENCH, replace(PUSHED, enabled=False, name="off"), PUSHED, replace(LAW, orders="none"))
     assert list(office.orders.baskets) == ["pushed"]
@@ -232,8 +263,8 @@ def taken_by(far: ByHand) -> bytes:
         text += frame[2:-5]
 
 
-@pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
-def test_the_real_middleware_sends_what_waited_when_the_analyzer_comes(desk: Desk, lab_url: str, tmp_path: Path) -> None:
+@ON_SQLITE
+def test_the_real_middleware_sends_what_waited_when_somebody_comes(desk: Desk, lab_url: str, tmp_path: Path) -> None:
     """The whole way: the middleware before it was stopped with nobody connected; it starts, the analyzer connects."""
     made = desk.register("TSH", "HB")
     with on_stage(tmp_path / "home", lab_url) as (stage, processes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from middleware.order_plan import DONE, NOTHING, PENDING, REFUSED, SENT, Known, Standing, changes, plan
+from middleware.order_plan import DONE, NOTHING, PENDING, REFUSED, SENT, Known, Standing, changes, plan, runs
 
 GLU: Known = {"GLUF": ["GLU", 0]}
 BOTH: Known = {"GLUF": ["GLU", 0], "UREA": ["UREA", 0]}
@@ -54,3 +54,7 @@ def test_what_is_said_is_the_difference(
     wanted: Known, told: Known, adds: tuple[str, ...], cancels: tuple[str, ...]
 ) -> None:
     assert changes(wanted, told) == (adds, cancels)
+
+
+def test_what_is_measured_again_has_a_number_of_its_own() -> None:
+    assert (runs(GLU, {}), runs(AGAIN, GLU), runs({}, AGAIN)) == ((), (("GLU", 7),), (("GLU", 7),))

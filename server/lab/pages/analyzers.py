@@ -114,7 +114,7 @@ def _units(lab: Lab) -> tuple[tuple[Unit, ...], tuple[AlarmShown, ...]]:
         Unit(
             a, driver_facts(a.driver), lamps.get(a.name), today.get(a.name, NOTHING),
             tuple(s for s in lasting if s.alarm.analyzer == a.name), astray.get(a.name, 0),
-            waits.get(a.name, Waiting()) if a.orders == "push" else None,
+            waits.get(a.name, Waiting()) if a.enabled and a.orders == "push" else None,
         )
         for a in lab.settings.analyzers
     )  # fmt: skip
