@@ -331,6 +331,7 @@ class AstmConnection(Connection):
         self._record.begin()
         self._record.say(sender.start())
         outcome: lis1a.SenderEvent | None = None
+        busy = 0
         while outcome is None:
             timer = sender.timer
             data = await self._wire.read(timer.seconds if timer else None)
@@ -339,6 +340,10 @@ class AstmConnection(Connection):
             if data:
                 self._record.later(data, "reply")
             outcome = self._outcome(sender.receive(data) if data else sender.expire())
+            if data and sender.state is lis1a.State.BUSY:
+                busy += 1
+                if busy == lis1a.ATTEMPTS:  # it cannot receive (6.2.7), or not for long: later, the line is neutral
+                    return lis1a.Failed(f"ENQ refused {busy} times")
         return outcome
 
     def _outcome(self, events: Sequence[lis1a.SenderEvent]) -> lis1a.SenderEvent | None:

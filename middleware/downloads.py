@@ -49,11 +49,21 @@ class Basket:
         self._ready: deque[Download] = deque()
         self._out: dict[int, Download] = {}
         self._told: list[Told] = []
+        self._woke = False
 
     @property
     def waiting(self) -> bool:
         """Is there anything to be sent? Cheap, to be asked often."""
         return bool(self._ready)
+
+    def wake(self) -> None:
+        """The analyzer connected, or said something: it is there, whatever failed before."""
+        self._woke = True
+
+    def woke(self) -> bool:
+        """Did it say something since this was asked the last time?"""
+        woke, self._woke = self._woke, False
+        return woke
 
     def fill(self, downloads: Iterable[Download]) -> None:
         """These are to be sent, and nothing that was put here before; what is on its way is not put here again."""

@@ -51,6 +51,8 @@ class _Told:
     driver: Driver
     codes: dict[str, str]
     basket: Basket = field(default_factory=Basket)
+    failures: int = 0  # in a row, of any of its downloads
+    rests_until: datetime | None = None  # it does not listen: nothing is tried before
 
 
 class OrderDesk:
@@ -107,6 +109,7 @@ class OrderDesk:
         settled = self._settle()
         if last:
             return
+        self._wake()
         planned = self._plan_when_changed()
         for told in self._told.values():
             if planned or settled or not told.basket.waiting:
@@ -133,9 +136,20 @@ class OrderDesk:
         self._seen, self._planned = seen, self._planned if rested else now
         return bool(moves)
 
+    def _wake(self) -> None:
+        """An analyzer that did not listen and now says something is tried at once."""
+        for name, told in self._told.items():
+            if told.basket.woke() and told.failures:
+                told.failures, told.rests_until = 0, None
+                with self._lab.write(gives_way=True) as conn:
+                    rows.hurry(conn, name, self._lab.now())
+
     def _fill(self, told: _Told) -> None:
         """The basket anew: what is pending as it is wanted now."""
         now = self._lab.now()
+        if told.rests_until is not None and now < told.rests_until <= now + rows.LONGEST:
+            told.basket.fill(())
+            return
         with self._lab.read() as conn:
             due = rows.due(conn, told.settings.name, now, MOST)
             work = tubes(conn, [row.sample_pk for row in due])
@@ -175,8 +189,19 @@ class OrderDesk:
             store.touch(conn, "analyzers")
         for name, told_now in found.items():
             self._told[name].basket.settled(told_now)
+            self._rest(self._told[name], told_now)
             _log(name, told_now)
         return True
+
+    def _rest(self, analyzer: _Told, told: Sequence[Told]) -> None:
+        """One order that fails must not hold up the others for long, nor an analyzer that does not listen be rung up
+        for each of its orders: all of them rest, longer each time, until one gets there."""
+        if not told:
+            return
+        for one in told:
+            analyzer.failures = analyzer.failures + 1 if one.outcome is Outcome.FAILED else 0
+        pause = rows.pause_after(analyzer.failures) if analyzer.failures else None
+        analyzer.rests_until = self._lab.now() + pause if pause else None
 
     def _write(self, conn: Connection, told: Told) -> None:
         row, at = rows.row_of(conn, told.download.key), self._lab.now()

@@ -31,8 +31,9 @@ def read_site(table: Table, driver_name: str) -> SiteSettings:
     return SiteSettings(_framing(table, driver), _layout(table, driver), table.mapping("units"))
 
 
-def read_orders(table: Table, driver_name: str, line: str) -> str:
-    """The key orders: what this analyzer is told of its work. "push" needs a driver and a line that can."""
+def read_orders(table: Table, driver_name: str, line: str, named: bool) -> str:
+    """The key orders: what this analyzer is told of its work. "push" needs a driver and a line that can, and (`named`)
+    a list of what the analyzer measures, where its driver does not say it."""
     chosen = table.one_of("orders", ORDERS, ORDERS[0])
     if chosen != "push" or driver_name not in driver_names():
         return chosen
@@ -42,6 +43,9 @@ def read_orders(table: Table, driver_name: str, line: str) -> str:
         table.problem("orders", reason, '"answer" or "none"')
     elif line and not line.startswith(TWO_WAYS):
         table.problem("orders", "nothing can be sent on this line", '"answer", or a TCP or serial line')
+    elif driver.codes_are_catalogue and not named:
+        reason = "it would be sent every test there is: nothing says what it measures"
+        table.problem("tests", reason, 'tests = ["UREA", "CREAT"], or its [analyzer.codes]')
     return chosen
 
 

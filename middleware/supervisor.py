@@ -216,6 +216,8 @@ class _Line:
             self._change(connected=self._wires > 0, since=self._now())
         if change > 0:
             self._recovered()
+            if self._basket is not None:
+                self._basket.wake()
         self._publish()
 
     def _message(self, message: Message) -> None:
@@ -228,6 +230,8 @@ class _Line:
 
     def _handshake(self) -> None:
         self._change(handshake_at=self._now())
+        if self._basket is not None:
+            self._basket.wake()
 
     def _refused(self, _why: str) -> None:
         self._new_day()

@@ -21,7 +21,8 @@ from middleware.store.core import among, change, put, table
 from middleware.store.work_orders import OPEN
 
 TUBE_LIFE = timedelta(days=14)  # project: an older tube is not run any more, whatever is still awaited of it
-PAUSES = (30, 60, 120, 300, 600, 1800)  # seconds before the next try, after the first, second … that failed
+PAUSES = (30, 60, 120, 300, 600)  # seconds before the next try, after the first, second … that failed
+LONGEST = timedelta(seconds=PAUSES[-1])  # what is to be tried later than that: the clock was set back
 _LIVING = (PENDING, SENT, REFUSED)
 
 D, S, T, R = table(OrderDownload), table(Sample), table(OrderTest), table(ResultRow)
@@ -116,12 +117,12 @@ def stand(conn: Connection, analyzer: str, pk: int, row: DownloadRow | None, new
 
 
 def due(conn: Connection, analyzer: str, now: datetime, limit: int) -> list[DownloadRow]:
-    """The downloads that may be tried now, those that have waited longest first."""
+    """The downloads that may be tried now: those that failed least first, then those that have waited longest."""
     columns = (D.c[name] for name in DownloadRow.__slots__)
     rows = conn.execute(
         select(*columns)
-        .where(D.c.analyzer == analyzer, D.c.state == PENDING, D.c.next_at <= now)
-        .order_by(D.c.since, D.c.id)
+        .where(D.c.analyzer == analyzer, D.c.state == PENDING, or_(D.c.next_at <= now, D.c.next_at > now + LONGEST))
+        .order_by(D.c.tries, D.c.since, D.c.id)
         .limit(limit)
     ).mappings()
     return [DownloadRow(**row) for row in rows]
@@ -149,8 +150,19 @@ def refused(conn: Connection, row: DownloadRow, content: Mapping[str, list[Any]]
 
 def failed(conn: Connection, row: DownloadRow, why: str, at: datetime) -> None:
     """It did not get there: the next try, after a pause that grows."""
-    pause = timedelta(seconds=PAUSES[min(row.tries, len(PAUSES) - 1)])
-    change(conn, OrderDownload, row.id, tries=row.tries + 1, why=_cut(why), next_at=at + pause)
+    change(conn, OrderDownload, row.id, tries=row.tries + 1, why=_cut(why), next_at=at + pause_after(row.tries + 1))
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long to wait after so many failures in a row."""
+    return timedelta(seconds=PAUSES[min(failures, len(PAUSES)) - 1])
+
+
+def hurry(conn: Connection, analyzer: str, at: datetime) -> None:
+    """What failed before may be tried at once: the analyzer has shown that it is there."""
+    conn.execute(
+        D.update().where(D.c.analyzer == analyzer, D.c.state == PENDING, D.c.next_at > at).values(next_at=at, tries=0)
+    )
 
 
 def _cut(why: str) -> str:

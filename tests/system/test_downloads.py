@@ -175,17 +175,64 @@ def test_what_is_refused_waits_for_a_change_and_says_why(office: Office, desk: D
     assert office.sent() == [[(desk.sample_id(made), "A", ["UREA", "CREAT"])]]
 
 
+def tried(office: Office, times: int) -> list[float]:
+    """Seconds between the tries, each of which fails."""
+    waits = []
+    for _ in range(times):
+        before = office.desk.clock()
+        while not office.sent(Outcome.FAILED, "no answer to ENQ"):
+            office.desk.clock.forward(seconds=10)
+        waits.append((office.desk.clock() - before).total_seconds())
+    return waits
+
+
 @ON_SQLITE
 def test_what_fails_is_tried_again_after_pauses_that_grow(office: Office, desk: Desk) -> None:
     desk.register("HB")
-    tried = []
-    for _ in range(4):
-        before = desk.clock()
-        while not office.sent(Outcome.FAILED, "no reply in 30 s"):
-            desk.clock.forward(seconds=10)
-        tried.append((desk.clock() - before).total_seconds())
-    assert tried == [0, 30, 60, 120]
-    assert [(row["state"], row["tries"], row["why"]) for row in office.rows()] == [("pending", 4, "no reply in 30 s")]
+    assert tried(office, 4) == [0, 30, 60, 120]
+    assert [(row["state"], row["tries"], row["why"]) for row in office.rows()] == [("pending", 4, "no answer to ENQ")]
+
+
+@ON_SQLITE
+def test_an_analyzer_that_does_not_listen_is_not_rung_up_for_each_of_its_orders(office: Office, desk: Desk) -> None:
+    desk.register("HB")
+    office.orders.turn()
+    taken = office.basket.take()
+    assert taken is not None
+    office.basket.tell(taken, Outcome.FAILED, "no answer to ENQ")
+    desk.register("PLT")
+    office.orders.turn()
+    assert not office.basket.waiting
+    desk.clock.forward(seconds=30)
+    assert [codes for ((_, _, codes),) in office.sent()] == [["PLT"], ["HB"]], "what has not failed goes first"
+
+
+@ON_SQLITE
+def test_a_clock_that_is_set_back_holds_nothing_up(office: Office, desk: Desk) -> None:
+    desk.register("HB")
+    tried(office, 2)
+    desk.clock.forward(hours=-3)
+    assert len(office.sent()) == 1
+
+
+@ON_SQLITE
+def test_a_clock_that_leaps_and_is_set_right_again_loses_nothing(office: Office, desk: Desk) -> None:
+    desk.register("HB")
+    office.orders.turn()
+    desk.clock.forward(days=4000)
+    Office(desk).orders.turn()
+    assert office.states == ["lapsed"]
+    desk.clock.forward(days=-4000)
+    assert len(Office(desk).sent()) == 1
+
+
+@ON_SQLITE
+def test_an_analyzer_that_is_heard_again_is_sent_what_waits_at_once(office: Office, desk: Desk) -> None:
+    desk.register("HB")
+    tried(office, 3)
+    office.basket.wake()
+    assert len(office.sent()) == 1
+    assert office.states == ["sent"]
 
 
 def test_a_tube_that_is_too_old_is_not_run(office: Office, desk: Desk) -> None:

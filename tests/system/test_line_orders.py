@@ -95,6 +95,21 @@ async def test_6_5_1_2_an_order_refused_six_times_fails_and_the_line_goes_on(tmp
     assert outcomes(waits) == [(1, Outcome.FAILED, "frame 1 refused 6 times")]
 
 
+async def test_6_2_6_an_analyzer_that_is_always_busy_is_left_alone_for_now(tmp_path: Path) -> None:
+    """LL-14, LL-15."""
+    waits = basket(ASTM, 1)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        for _ in range(lis1a.ATTEMPTS):
+            assert await enq(far) == ENQ
+            far.writer.write(NAK)
+        await lines.until(lambda: bool(outcomes(waits)))
+        assert await far.send(RESULT) == ACK * 6
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.FAILED, "ENQ refused 6 times")]
+    assert waits.woke(), "it connected, and spoke"
+
+
 async def test_an_order_waits_for_the_line_and_for_the_next_one_when_that_breaks(tmp_path: Path) -> None:
     waits = basket(ASTM, 1)
     async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:

@@ -74,6 +74,7 @@ def test_the_configuration_names_the_drivers_that_can_be_sent_orders(config: Pat
         ("beckman_au", "[analyzer.units]\n014 = 3\n", "units", "lines like"),
         ("sysmex_xn", 'orders = "push"\n', "orders", '"answer" or "none"'),
         ("erba_xl", 'orders = "pushed"\n', "orders", "push"),
+        ("generic_hl7", 'orders = "push"\n', "tests", 'tests = ["UREA"'),
     ],
 )
 def test_a_mistake_is_told_with_its_remedy(config: Path, driver: str, lines: str, where: str, instead: str) -> None:
