@@ -52,13 +52,24 @@ class Hl7Connection(Connection):
         """Nothing is being said: is it our turn, or have we waited for a reply long enough?"""
         basket = self._hooks.downloads
         if self._talk.open:
-            if asyncio.get_running_loop().time() >= self._until and self._talk.expire():
-                log.warning("%s did not reply to the answer to its query", self._analyzer)
+            self._expire()
         elif basket is not None and (download := basket.take()) is not None:
-            self._record.begin()
-            self._speak(self._talk.say(download.messages, download))
-            self._record.later(b"", "order", ends="order")
+            self._order(self._talk.say(download.messages, download))
         self._wire.expect(self._seconds())
+
+    def _expire(self) -> None:
+        if asyncio.get_running_loop().time() < self._until:
+            return
+        if self._talk.unheard:
+            log.warning("%s did not reply to the answer to its query", self._analyzer)
+        if bodies := self._talk.expire():
+            self._order(bodies)
+
+    def _order(self, bodies: Sequence[bytes]) -> None:
+        """A conversation that we begin."""
+        self._record.begin()
+        self._speak(bodies)
+        self._record.later(b"", "order", ends="order")
 
     def _go_on(self) -> None:
         if self._asked:

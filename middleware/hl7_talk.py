@@ -2,7 +2,8 @@
 
 Turns bodies to send into those that may leave now, and replies into outcomes. Law: no I/O, no clock; one message of
 ours is unanswered at a time (MLLP is synchronous, ML-03); what needs no answer (RSP, QCK, ORR) leaves at once.
-Source: HL7 v2.5.1 2.9 (MSA-1: AA and CA accept, AE AR CE CR refuse); IHE LAW LAB-28 (ORL^O34: ORC-1 UA, unable).
+Source: HL7 v2.5.1 2.9 (MSA-1: AA accepts, AE AR CE CR refuse; after CA, which accepts the message itself, the word on
+its content is still to come); IHE LAW LAB-28 (ORL^O34: ORC-1 UA, unable).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from middleware.downloads import Basket, Download, Outcome
 
 PATIENCE = 30.0  # seconds for the reply to a message of ours
 ASKING = frozenset({"OML", "ORM", "DSR"})  # kinds that the analyzer answers
-ACCEPTED, REFUSED = frozenset({"AA", "CA"}), frozenset({"AE", "AR", "CE", "CR"})
+ACCEPTED, COMMITTED, REFUSED = "AA", "CA", frozenset({"AE", "AR", "CE", "CR"})
 
 
 class _Item(NamedTuple):
@@ -27,10 +28,11 @@ class _Item(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the analyzer said of a message of ours; `why` is "" when it took it."""
+    """What the analyzer said of a message of ours; `why` is "" when it took it, `last` False when more is to come."""
 
     control: str
     why: str
+    last: bool
 
 
 class Talk:
@@ -41,11 +43,17 @@ class Talk:
         self._basket = basket
         self._due: deque[_Item] = deque()
         self._awaited: _Item | None = None
+        self._committed = False  # it was accepted (CA), and nothing was said of its content yet
 
     @property
     def open(self) -> bool:
         """Does a message of ours wait for its reply?"""
         return self._awaited is not None
+
+    @property
+    def unheard(self) -> bool:
+        """Is it an answer to a query, of which nothing was said?"""
+        return self._awaited is not None and self._awaited.download is None and not self._committed
 
     def say(self, bodies: Sequence[bytes], download: Download | None = None) -> list[bytes]:
         """These are to be sent, in this order; those that leave now."""
@@ -63,29 +71,39 @@ class Talk:
         item, reply = self._awaited, _reply(body)
         if item is None or reply is None or reply.control not in ("", item.control):
             return []
-        self._awaited = None
+        if not reply.last:
+            self._committed = True
+            return []
+        self._awaited, self._committed = None, False
         if reply.why:
             self._forget(item.download)
             self._tell(item.download, Outcome.REFUSED, reply.why)
-        elif not any(other.download is item.download for other in self._due):
-            self._tell(item.download, Outcome.SENT)
+        else:
+            self._taken(item)
         return self._next()
 
-    def expire(self) -> bool:
-        """No reply came: nothing of what waits is sent any more. True when it was an answer to a query."""
+    def expire(self) -> list[bytes]:
+        """No reply came: nothing of what waits is sent any more. After CA it counts as taken: what leaves now."""
         item, self._awaited = self._awaited, None
-        if item is None:
-            return False
-        self._tell(item.download, Outcome.FAILED, f"no reply in {PATIENCE:.0f} s")
+        committed, self._committed = self._committed, False
+        if item is not None and committed:
+            self._taken(item)
+            return self._next()
+        if item is not None:
+            self._tell(item.download, Outcome.FAILED, f"no reply in {PATIENCE:.0f} s")
         self._drop()
-        return item.download is None
+        return []
 
     def close(self) -> None:
         """The connection ends: downloads stay pending."""
-        item, self._awaited = self._awaited, None
+        item, self._awaited, self._committed = self._awaited, None, False
         if item is not None:
             self._due.appendleft(item)
         self._drop()
+
+    def _taken(self, item: _Item) -> None:
+        if not any(other.download is item.download for other in self._due):
+            self._tell(item.download, Outcome.SENT)
 
     def _drop(self) -> None:
         for item in self._due:
@@ -121,10 +139,10 @@ def _reply(body: bytes) -> Reply | None:
         return None
     told = next((segment for segment in segments if segment.type == "MSA"), None)
     code = (told["1"] or "") if told is not None else ""
-    if told is None or code not in ACCEPTED | REFUSED:
+    if told is None or code not in (ACCEPTED, COMMITTED, *REFUSED):
         return None
     unable = sum(segment.type == "ORC" and segment["1"] == "UA" for segment in segments)
     why = f"{code} {told['3'] or ''}".strip() if code in REFUSED else ""
     if unable:
         why = f"{why} {unable} tests the analyzer cannot take (UA)".strip()
-    return Reply(told["2"] or "", why)
+    return Reply(told["2"] or "", why, last=code != COMMITTED)

@@ -232,6 +232,23 @@ async def test_ml_05_without_a_reply_it_fails_and_a_reply_to_something_else_is_n
     assert outcomes(waits) == [(1, Outcome.FAILED, "no reply in 30 s")]
 
 
+async def test_h7_02_after_ca_the_word_on_the_content_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An analyzer that says CA and no more has taken it, but the next one waits as long as for a reply."""
+    monkeypatch.setattr(connection_hl7, "PATIENCE", 0.3)
+    waits = basket(LAW, 1, 2, 3)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        first = await heard(far)
+        far.writer.write(reply(first, "CA"))
+        assert await nothing_more(far)
+        far.writer.write(reply(first, "AE", text="unknown test"))
+        far.writer.write(reply(await heard(far), "CA"))
+        far.writer.write(reply(await heard(far)))
+        await lines.until(lambda: len(outcomes(waits)) == 3)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.REFUSED, "AE unknown test"), (2, Outcome.SENT, ""), (3, Outcome.SENT, "")]
+
+
 async def test_an_unanswered_order_stays_pending_when_the_line_breaks(tmp_path: Path) -> None:
     waits = basket(LAW, 1)
     async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
