@@ -456,7 +456,7 @@ class OrderDownload(LabTable, table=True):
     """
 
     __tablename__ = "order_download"
-    __table_args__ = (UniqueConstraint("analyzer", "sample_pk"), Index(None, "analyzer", "state"))
+    __table_args__ = (UniqueConstraint("analyzer", "sample_pk"), Index(None, "state", "analyzer"))
     id: int | None = Field(default=None, primary_key=True)
     analyzer: str = Field(max_length=40)
     sample_pk: int = Field(foreign_key="sample.id", index=True)

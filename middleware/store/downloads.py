@@ -85,14 +85,13 @@ def standing_tests(conn: Connection, sample_pks: Collection[int]) -> dict[int, s
 
 def downloads(conn: Connection, analyzer: str, sample_pks: Collection[int], now: datetime) -> dict[int, DownloadRow]:
     """The downloads of one analyzer that may change: those of these tubes and all that are not at their end."""
-    columns = (D.c[name] for name in DownloadRow.__slots__)
-    mine = or_(D.c.state.in_(_LIVING), among(conn, D.c.sample_pk, sample_pks))
-    rows = conn.execute(
-        select(*columns)
-        .join_from(D, S, D.c.sample_pk == S.c.id)
-        .where(D.c.analyzer == analyzer, mine, S.c.registered_at >= now - TUBE_LIFE)
-    ).mappings()
-    return {row["sample_pk"]: DownloadRow(**row) for row in rows}
+    columns = tuple(D.c[name] for name in DownloadRow.__slots__)
+    young = select(*columns).join_from(D, S, D.c.sample_pk == S.c.id).where(S.c.registered_at >= now - TUBE_LIFE)
+    found: dict[int, DownloadRow] = {}
+    for which in (D.c.state.in_(_LIVING), among(conn, D.c.sample_pk, sample_pks)):  # an OR would read all of the past
+        for row in conn.execute(young.where(D.c.analyzer == analyzer, which)).mappings():
+            found[row["sample_pk"]] = DownloadRow(**row)
+    return found
 
 
 def lapse(conn: Connection, now: datetime) -> None:

@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("analyzer", "sample_pk", name=op.f("uq_order_download_analyzer_sample_pk")),
     )
     with op.batch_alter_table("order_download", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_order_download_analyzer_state"), ["analyzer", "state"], unique=False)
+        batch_op.create_index(batch_op.f("ix_order_download_state_analyzer"), ["state", "analyzer"], unique=False)
         batch_op.create_index(batch_op.f("ix_order_download_sample_pk"), ["sample_pk"], unique=False)
     op.create_index(
         "ix_order_test_awaited", "order_test", ["sample_pk"], unique=False, sqlite_where=AWAITED,
