@@ -98,3 +98,56 @@ DEVIATIONS = chemistry.DEVIATIONS | {
 @pytest.mark.parametrize("name", HL7)
 def test_hl7apy_finds_only_what_the_vendor_wants(name: str) -> None:
     assert {line for body in told(name) for line in hl7_text.deviations(body.decode())} == set(DEVIATIONS[name])
+
+
+# ---- orders unasked, whole -----------------------------------------------------------------------------------------
+
+COBAS = (
+    b"H|\\^&|||Lab Mitra||||||TSDWN^BATCH|P|1\rP|1\r"
+    b"O|1|107632600424|0^^^^S1^SC|^^^GLU^\\^^^685^|R||||||A||||1||||||||||O\rL|1|N\r"
+)
+WHOLE = {
+    "generic_astm": b"H|\\^&|||Lab Mitra|||||||P|1\rP|1\rO|1|107632600424||^^^GLU\\^^^685|R||||||A||||Serum\r"
+    b"O|2|107632600424||^^^UREA|R||||||C||||Serum\rL|1|N\r",
+    "erba_xl": b"H|`^&|||Lab Mitra|||||||P|1\rP|1\rO|1|107632600424^03||^^^GLU`^^^685|R||||||A||||SERUM\rL|1|N\r",
+    "roche_cobas_c311": COBAS,
+    "roche_cobas_e411": COBAS,
+}
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_rc_33_an_order_unasked_in_records(name: str) -> None:
+    assert load_driver(name).push([WORK], STAMP) == [WHOLE[name]]
+
+
+@pytest.mark.parametrize(("name", "system"), [("biosystems_ba400", "A400"), ("generic_hl7", "L")])
+def test_law_03_an_order_unasked_in_oml(name: str, system: str) -> None:
+    (sent,) = load_driver(name).push([replace(WORK, runs=(("685", 17),))], STAMP)
+    segments = [line.split("|") for line in sent.decode().split("\r") if line]
+    assert [segment[0] for segment in segments] == ["MSH", "PID", "SPM", "SAC", *["ORC", "TQ1", "OBR"] * 3]
+    head = segments[0]
+    assert (head[2], head[6], head[8], head[9]) == ("Lab Mitra", STAMP.at, "OML^O33^OML_O33", f"{STAMP.number}1")
+    assert (head[11:16], head[20]) == (["2.5.1", "", "", "ER", "AL"], "LAB-28^IHE")
+    assert [segment[1:3] for segment in segments if segment[0] == "ORC"] == [
+        ["NW", f"{TUBE}-GLU"], ["NW", f"{TUBE}-685-17"], ["CA", f"{TUBE}-UREA"],
+    ]  # fmt: skip
+    assert [segment[4] for segment in segments if segment[0] == "OBR"] == [
+        f"{code}^{code}^{system}" for code in ("GLU", "685", "UREA")
+    ]
+
+
+@pytest.mark.parametrize("name", PUSHES)
+def test_orders_unasked_number_their_messages_and_nothing_to_say_is_no_message(name: str) -> None:
+    form = load_driver(name)
+    two = form.push([WORK, replace(WORK, sample_id="107632600435")], STAMP)
+    assert len(two) == 2 and all(len(body.split(b"|")[9]) <= 20 for body in two if body.startswith(b"MSH"))
+    assert form.speaks != "HL7" or two[0].split(b"|")[9] != two[1].split(b"|")[9]
+    assert form.push([replace(WORK, codes=(), cancelled=())], STAMP) == []
+
+
+@pytest.mark.parametrize("name", PUSHES)
+def test_text_in_an_order_unasked_cannot_bring_a_field_of_its_own(name: str) -> None:
+    evil = "x|y^z&\\`~\rO|9|8\rOBR|9"
+    work = WorkOrder(TUBE, (evil,), False, evil, "", evil, evil, evil, evil, evil, cancelled=(evil + "1",))
+    for body in load_driver(name).push([work], STAMP):
+        assert b"\rO|9" not in body and b"\rOBR|9" not in body
