@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from drivers.driver import DecodeError, Driver, Kind, Message, MessageType, WireError, WorkOrder
+from drivers.driver import Decoded, DecodeError, Driver, Kind, Message, MessageType, WireError, WorkOrder
 from middleware.lab import Lab
 from middleware.sample_id import normalise
 from middleware.settings import AnalyzerSettings
@@ -67,8 +67,10 @@ def answerer(lab: Lab, analyzer: AnalyzerSettings, driver: Driver) -> Answerer:
             decoded = driver.decode(message)
         except (DecodeError, WireError):  # kept and shown by the pipeline
             return None
-        if decoded.type not in ASKS or (decoded.type is MessageType.QUERY and analyzer.orders == "none"):
-            return None  # "none": a poll is answered still, for some analyzers bring their results so
+        if decoded.type not in ASKS:
+            return None
+        if analyzer.orders == "none":
+            return _nothing(driver, decoded)
         asked = decoded.query_sample_ids
         numbers = {identity: normalise(identity) for identity in asked if not driver.unread(identity)}
         try:
@@ -86,3 +88,9 @@ def answerer(lab: Lab, analyzer: AnalyzerSettings, driver: Driver) -> Answerer:
         return driver.answer(decoded, [order for order in orders if order.codes])
 
     return answer
+
+
+def _nothing(driver: Driver, asked: Decoded) -> list[bytes] | None:
+    """Results only: a question is left unanswered, but in blocks, where a turn is ended by an answer; so is a poll, by
+    which some analyzers bring their results."""
+    return driver.answer(asked, ()) if driver.speaks == "blocks" or asked.type is MessageType.POLL else None

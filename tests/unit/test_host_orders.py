@@ -78,13 +78,15 @@ def test_results_only_means_that_nothing_is_said(desk: Desk) -> None:
     assert host_orders.answerer(desk.lab, replace(BENCH, orders="none"), ASTM)(query(desk, sample_id)) is None
 
 
-def test_results_only_still_answers_a_poll(desk: Desk) -> None:
-    """The RAPIDPoint says that it has a result, and waits to be asked for it."""
+@pytest.mark.parametrize("asked", [b"P\x1cDIM1\x1c0\x1c1\x1c0\x1c", b"I\x1c{tube}\x1c"])
+def test_results_only_ends_a_turn_where_the_dialect_needs_a_word_for_it(desk: Desk, asked: bytes) -> None:
+    """The Dimension waits for an answer to each block: N, nothing."""
     driver = load_driver("siemens_dimension")
-    text = b"P\x1cDIM1\x1c0\x1c1\x1c0\x1c"
-    poll = Message("p", "dim", desk.clock(), b"\x02" + text + blocks.sum_hex(text) + b"\x03")
-    silent = host_orders.answerer(desk.lab, replace(BENCH, driver="siemens_dimension", orders="none"), driver)
-    assert silent(poll) == [b"N\x1c6A"]
+    text = asked.replace(b"{tube}", desk.sample_id(desk.register("CREAT")).encode())
+    message = Message("p", "dim", desk.clock(), b"\x02" + text + blocks.sum_hex(text) + b"\x03")
+    analyzer = replace(BENCH, driver="siemens_dimension")
+    answers = [host_orders.answerer(desk.lab, replace(analyzer, orders=to), driver) for to in ("answer", "none")]
+    assert [(told(message) or [b""])[0][:1] for told in answers] == [b"D" if asked[:1] == b"I" else b"N", b"N"]
 
 
 def test_when_the_database_cannot_be_read_nothing_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
