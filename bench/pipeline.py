@@ -1,7 +1,7 @@
 """`python -m bench.pipeline`: how fast blood counts go from the journal into the lab database, empty and well filled.
 
-Turns a journal full of messages into figures: decode, match, verify and record by the real worker in its own process, with no results
-stored and with a million. Law: both laboratories take turns in one run, medians; what is stored is spread over a year
+Turns a journal full of messages into figures: decode, match, verify and record by the real worker in its own process, with
+no results stored and with a million. Law: both laboratories take turns in one run, medians; what is stored is spread over a year
 of patients, samples and orders, most of it released, so that delta checks find earlier values.
 """
 

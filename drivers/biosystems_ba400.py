@@ -8,8 +8,8 @@ value OBX-5, eight decimals · unit OBX-6 component 1 · flag OBX-8, NONE when t
 · time OBX-19 · control SPM-11 Q.
 Quirks: OBR-2 is `""`; every OBX has set id 1. MSH-15 ER and MSH-16 AL: it wants an application acknowledgement always,
 of acceptance only errors. A message longer than 1 kB comes in several reads. A query is QPD-3; the answer is RSP^K11
-and then OML^O33 (engine/law), acknowledged by ORL^O34. TESTS holds the names seen; others are mapped in
-config/analyzers.toml.
+and then OML^O33 (engine/law), acknowledged by ORL^O34; an OML^O33 may come without a question too
+(LAB-28). TESTS holds the names seen; others are mapped in config/analyzers.toml.
 Cannot: tell the code system of a BA200 (it is sent A400).
 """
 
@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from drivers.driver import HL7, Grade
 from drivers.engine.chemistry import ANY_GLUCOSE, chemistry, latest_with_a_value
-from drivers.engine.law import answerer, settles
+from drivers.engine.law import answerer, pusher, settles
 
 NAMES = {
     "CREAT": "CREATININE",
@@ -46,4 +46,5 @@ DRIVER = replace(
     settles=settles,
     reports=latest_with_a_value,
     answers=answerer("A400"),
+    pushes=pusher("A400"),
 )

@@ -27,6 +27,7 @@ from drivers.engine.words import (
     Message,
     MessageType,
     Observation,
+    Stamp,
     TestCode,
     WorkOrder,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "MessageType",
     "Observation",
     "Said",
+    "Stamp",
     "TestCode",
     "WireError",
     "WorkOrder",
@@ -128,6 +130,11 @@ class Driver(Form):
         None when this analyzer is told nothing.
         """
         return self.answers(query, orders)
+
+    def push(self, orders: Sequence[WorkOrder], stamp: Stamp) -> list[bytes]:
+        """The messages, without frames, that tell this analyzer what it did not ask for: codes to add, codes that are
+        cancelled where the family can be told so. Empty when there is nothing that it could be told."""
+        return self.pushes(orders, stamp) if self.pushes is not None else []
 
     def unread(self, sample_id: str | None) -> bool:
         """True when the id names no tube: the analyzer could not read the barcode and made one up."""

@@ -12,13 +12,15 @@ refused. Reruns come as further rows of the same test. The one to report is the 
 later row where times are equal); when no run has a value it is the latest of them. Test names are set by the lab: TESTS
 is the usual naming, config/analyzers.toml overrides it. One glucose method serves all glucose tubes: the order says
 which glucose it is.
-Cannot: tell serum from urine but by the ordered test.
+The same order may be sent without being asked (as working interfaces do), by O-12 A.
+Cannot: be told that an order is cancelled, as far as is known: a person takes it off the analyzer; tell serum from
+urine but by the ordered test.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import ASTM, Decoded, Grade, WorkOrder
+from drivers.driver import ASTM, Decoded, Grade, Stamp, WorkOrder
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value, material
 from drivers.engine.replies import header, order, told
 from drivers.wire.lis2a import Delimiters, Value
@@ -32,6 +34,12 @@ TESTS = chemistry(USUAL_NAMES)
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """One message: for each order P and O with its tube type; nothing known: L-3 I."""
     return told(header(MARKS, query.sender), orders, ordered, end="F", marks=MARKS)
+
+
+def pushes(orders: Sequence[WorkOrder], _stamp: Stamp) -> list[bytes]:
+    """A message for each sample with something to add."""
+    waiting = [work for work in orders if work.codes]
+    return [message for work in waiting for message in told(header(MARKS, None), [work], ordered, marks=MARKS)]
 
 
 def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
@@ -50,4 +58,5 @@ DRIVER = replace(
     tests=TESTS,
     reports=latest_with_a_value,
     answers=answer,
+    pushes=pushes,
 )

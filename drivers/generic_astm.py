@@ -7,14 +7,14 @@ Where things sit: sample O-3 component 1 · code R-3 component 4 (local code), n
 R-5 · range R-6 · flags R-7 · status R-9 · time R-13, else R-12, else O-23 · control H-12 Q or O-12 Q · query Q-3
 component 2, cancelled by Q-13 A.
 Quirks: A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in
-config/analyzers.toml.
+config/analyzers.toml. An order that was not asked for is a message of its own: H, P, O with action A or C (8.4.12), L.
 Cannot: know suspects, images or reruns of an analyzer it does not know; read values that carry flags.
 """
 
 from dataclasses import replace
 
 from drivers.driver import ASTM, Grade
-from drivers.engine.replies import astm_answer
+from drivers.engine.replies import astm_answer, astm_push
 
 DRIVER = replace(
     ASTM,
@@ -25,4 +25,5 @@ DRIVER = replace(
     observed_at=("R.13", "R.12", "O.23"),
     codes_are_catalogue=True,
     answers=astm_answer,
+    pushes=astm_push,
 )

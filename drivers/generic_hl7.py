@@ -6,15 +6,16 @@ Proof   manual: the standard itself
 Where things sit: sample OBR-3 component 1, where that is empty SPM-2 (OUL^R22), its first part · code OBX-3 component
 1, name component 2 · value OBX-5 whole · unit OBX-6 component 1 · range OBX-7 · flags OBX-8 · status OBX-11 · time
 OBX-14, else OBX-19, else OBR-7 · control MSH-11 Q or SPM-11 Q.
-Quirks: A query is QBP^Q11 of 2.5.1 with the tube in QPD-3; the answer is RSP^K11, then OML^O33 (engine/law). A code is
-taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
+Quirks: A query is QBP^Q11 of 2.5.1 with the tube in QPD-3; the answer is RSP^K11, then OML^O33 (engine/law), which may
+come without a question too (LAB-28). A code is taken as a catalogue code or a LOINC when it equals one; anything else
+is mapped in config/analyzers.toml.
 Cannot: answer other queries; know suspects or reruns of an analyzer it does not know.
 """
 
 from dataclasses import replace
 
 from drivers.driver import HL7, Grade, Kind, Said
-from drivers.engine.law import answerer, settles
+from drivers.engine.law import answerer, pusher, settles
 
 
 def unlisted(row: Said) -> Kind:
@@ -36,4 +37,5 @@ DRIVER = replace(
     unlisted=unlisted,
     settles=settles,
     answers=answerer("L"),
+    pushes=pusher("L"),
 )

@@ -22,7 +22,7 @@ from dataclasses import replace
 from drivers.driver import Grade, Observation
 from drivers.engine.chemistry import latest_with_a_value
 from drivers.engine.form import RowText
-from drivers.engine.roche import FORM, TESTS
+from drivers.engine.roche import FORM, TESTS, pushes
 
 
 def retells(row: Observation, sent: RowText) -> Observation:
@@ -46,4 +46,5 @@ DRIVER = replace(
     tests=TESTS,
     retells=retells,
     reports=latest_with_a_value,
+    pushes=pushes,
 )

@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from drivers.driver import Grade
 from drivers.engine.immuno import assays, markers
-from drivers.engine.roche import FORM
+from drivers.engine.roche import FORM, pushes
 
 INTERPRETATION = {"-1": "Non-reactive", "1": "Reactive"}
 
@@ -41,4 +41,5 @@ DRIVER = replace(
     coded="R.4.1",
     observed_at=("R.13", "O.23"),
     tests=TESTS,
+    pushes=pushes,
 )

@@ -1,8 +1,8 @@
 """How far an analyzer's clock is from ours, from what its last messages say of themselves.
 
 Turns (when a message came, when it says it was sent) into a Drift. Law: pure; one odd message is no drift (median of
-the last few, and most of them agree), and results sent again months later are none either: the time in the head of a message (LIS02-A2 6.14,
-H-14; HL7 MSH-7) is asked first, and the times of results only when they agree among themselves.
+the last few, and most of them agree), and results sent again months later are none either: the time in the head of a
+message (LIS02-A2 6.14, H-14; HL7 MSH-7) is asked first, and the times of results only when they agree among themselves.
 """
 
 from __future__ import annotations

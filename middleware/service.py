@@ -26,6 +26,7 @@ from middleware.health import Health
 from middleware.host_orders import answerer
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
+from middleware.order_desk import OrderDesk
 from middleware.retention import Retention
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from middleware.settings import Settings
@@ -146,6 +147,7 @@ def serve(settings: Settings) -> int:
             journal.quiet = Retention(settings.journal_days, journal.now)
         lab = open_lab(settings)
         lamps = Lamps(lab, worker.ears, journal)
+        orders = OrderDesk(lab)
     except BaseException:
         worker.stop()
         raise
@@ -153,8 +155,10 @@ def serve(settings: Settings) -> int:
         journal.recover()
         worker.start(lab, journal)
         lamps.start()
-        _run(_lines(lab, journal, worker, lamps))
+        orders.start()
+        _run(_lines(lab, journal, worker, lamps, orders))
     finally:
+        orders.stop()
         worker.stop()
         lamps.stop()
         journal.close()
@@ -172,11 +176,13 @@ def _run(lines: Coroutine[Any, Any, None]) -> None:
         uvloop.run(lines)
 
 
-async def _lines(lab: Lab, journal: Journal, worker: WorkApart, lamps: Lamps) -> None:
+async def _lines(lab: Lab, journal: Journal, worker: WorkApart, lamps: Lamps, orders: OrderDesk) -> None:
     settings = lab.settings
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log.info("middleware is up: %d lines", sum(a.enabled for a in settings.analyzers))
-    await run_lines(settings, journal, worker.wake, lamps.set, stop, answers=partial(answerer, lab))
+    await run_lines(
+        settings, journal, worker.wake, lamps.set, stop, answers=partial(answerer, lab), baskets=orders.baskets
+    )

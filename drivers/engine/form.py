@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from drivers.engine.words import Decoded, Grade, Kind, Message, Observation, TestCode, WorkOrder
+from drivers.engine.words import Decoded, Grade, Kind, Message, Observation, Stamp, TestCode, WorkOrder
 from drivers.wire.blocks import Framing
 
 # What stands where a number should be and is none. A single "-" or "+" is a grade on urine strips: not masked.
@@ -18,6 +18,7 @@ MASKED = r"[-.*]{2,}|NA|N/A|No Result|NO RESULT"
 
 Reportable = Callable[[Sequence[Observation]], tuple[bool, ...]]
 Answer = Callable[[Decoded, Sequence[WorkOrder]], "list[bytes] | None"]
+Push = Callable[[Sequence[WorkOrder], Stamp], "list[bytes]"]
 Reads = Callable[["Form", Message], Decoded]
 
 
@@ -119,6 +120,7 @@ class Form:
     settles: Settles | None = None  # its word on the whole message
     reports: Reportable = every_measurement
     answers: Answer = no_answer
+    pushes: Push | None = None  # orders that it did not ask for; None: its manual knows no such message
     framing: Framing | None = None
     framings: Mapping[str, Framing | None] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
