@@ -1,8 +1,8 @@
 """`python -m bench.pipeline`: how fast blood counts go from the journal into the lab database, empty and well filled.
 
-Turns a journal full of messages into figures: decode, match, verify and record by the real worker in its own process, with
-no results stored and with a million. Law: both laboratories take turns in one run, medians; what is stored is spread over a year
-of patients, samples and orders, most of it released, so that delta checks find earlier values.
+Turns a journal full of messages into figures: decode, match, verify and record by the real worker in its own process,
+with no results stored and with a million. Law: both laboratories take turns in one run, medians; what is stored is
+spread over a year of patients, samples and orders, most of it released, so that delta checks find earlier values.
 """
 
 from __future__ import annotations
@@ -48,19 +48,21 @@ class Bench:
 
     lab: Lab
     archive: Archive
-    worker: WorkApart
     random: Random = field(default_factory=lambda: Random(7))
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
-    journal: Journal = field(init=False)
+    worker: WorkApart | None = None
+    journal: Journal | None = None
 
     def start(self) -> None:
-        """From here on there are threads: every worker is forked before."""
+        """From here on there are threads: every worker is made before."""
+        assert self.worker is not None
         self.journal = Journal.open(self.lab.settings.journal)
         self.worker.start(self.lab, self.journal)
 
     def round(self, count: int) -> None:
         """Register `count` tubes, let the analyzer speak of each, and time the worker until all are marked as done."""
+        assert self.journal is not None and self.worker is not None
         for visit in self.archive.register(count):
             self.journal.finish(ANALYZER.name, None, message(visit, self.random), False)
         start, busy = time.perf_counter(), processor(self.worker.pid)
@@ -77,8 +79,10 @@ class Bench:
 
     def close(self) -> None:
         """Let go of all."""
-        self.worker.stop()
-        self.journal.close()
+        if self.worker is not None:
+            self.worker.stop()
+        if self.journal is not None:
+            self.journal.close()
         self.lab.engine.dispose()
 
 
@@ -97,7 +101,7 @@ def open_bench(folder: Path, stored: int, url: str = "") -> Bench:
     migrate.upgrade(url)
     archive = Archive(url, settings)
     archive.fill(stored)
-    return Bench(Lab(make_engine(url), settings), archive, WorkApart(settings))
+    return Bench(Lab(make_engine(url), settings), archive)
 
 
 def rates(benches: Sequence[Bench], rounds: int, count: int) -> None:
@@ -117,6 +121,8 @@ def rows(stored: int = 1_000_000, rounds: int = 5, count: int = 400, say: Callab
         folder, start = Path(name), time.perf_counter()
         empty, full = open_bench(folder / "empty", 0), open_bench(folder / "full", stored)
         say(f"{stored} results stored in {time.perf_counter() - start:.0f} s")
+        for bench in (empty, full):
+            bench.worker = WorkApart(bench.lab.settings)
         for bench in (empty, full):
             bench.start()
         try:
