@@ -1,0 +1,4 @@
+"""The engineer's tools: draft a driver, say who speaks on a line, keep a capture, try a change on stored messages.
+
+Law: tools advise and draft; nothing here chooses a driver for patient data, files a result or writes the lab database.
+"""
