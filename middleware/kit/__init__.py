@@ -2,3 +2,7 @@
 
 Law: tools advise and draft; nothing here chooses a driver for patient data, files a result or writes the lab database.
 """
+
+
+class Misuse(ValueError):
+    """What was asked of a tool makes no sense; the text says why and what to write instead."""

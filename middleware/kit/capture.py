@@ -152,9 +152,9 @@ class _Scrubber:
 
     def nobody(self, text: str) -> bool:
         """An id that names no patient's tube."""
-        return (
-            self.driver.unread(text) or text in self._controls or bool(self._of_control and self._of_control.match(text))
-        )
+        if self.driver.unread(text) or text in self._controls:
+            return True
+        return self._of_control is not None and self._of_control.match(text) is not None
 
     def meet(self, data: bytes) -> None:
         """Learn the names and numbers of these bytes before any is replaced."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from middleware.kit import words
+from middleware.kit import Misuse, words
 from middleware.kit.meanings import Meaning, meanings
 from middleware.kit.places import Place, Row, proposed, records_of, rows_of
 from middleware.kit.stream import ETX, FRAME, Shape, Stream
@@ -22,7 +22,7 @@ SMALL = 64  # characters; a frame that ETB ends below this was not cut by its si
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 
 
-class NoDraft(ValueError):
+class NoDraft(Misuse):
     """Nothing can be drafted from this capture; the text says why and what to do instead."""
 
 

@@ -65,9 +65,9 @@ def _imports(draft: Draft) -> Iterator[str]:
 def _tests(draft: Draft) -> Iterator[str]:
     if not draft.tests:
         return
-    yield "# What stands behind a # is a suggestion: compare it with the vendor's list of tests, then take the # away"
-    yield "# (import measurement, image, detail, suspect or known from drivers.driver). A code that is not listed is shown"
-    yield "# in the tray, never dropped; a unit that is not listed holds the result."
+    yield "# What stands behind a # is a suggestion: compare it with the vendor's list of tests, then take it away"
+    yield "# (import measurement, image, detail, suspect or known from drivers.driver). A code that is not listed is"
+    yield "# shown in the tray, never dropped; a unit that is not listed holds the result."
     yield "TESTS: dict[str, TestCode] = {"
     for meaning in draft.tests[:MOST_TESTS]:
         yield f"    {_test(meaning)}"

@@ -13,8 +13,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from drivers.decode import Found, found_in
-from drivers.driver import Decoded, DecodeError, Driver, Kind, Message, Observation, WireError, driver_names, load_driver
-from middleware.kit.signs import signs
+from drivers.driver import (
+    Decoded,
+    DecodeError,
+    Driver,
+    Kind,
+    Message,
+    Observation,
+    WireError,
+    driver_names,
+    load_driver,
+)
+from middleware.kit.signs import DIALECT, signs
 from middleware.kit.stream import Stream, look
 
 MOST = 262_144  # bytes that are looked at: a recording of days says no more
@@ -73,8 +83,10 @@ def identify(data: bytes, tell: Callable[[int, int], None] = lambda _done, _all:
         if fit is not None:
             found.append(fit)
         tell(number, len(names))
-    found.sort(key=lambda fit: (-fit.score, fit.driver))
-    return Identity(stream, tuple(signs(looked)), tuple(found))
+    found.sort(key=lambda fit: (-round(fit.score, 3), fit.driver.startswith("generic"), fit.driver))
+    dialect = bool(found) and found[0].fits and load_driver(found[0].driver).speaks == "blocks"
+    told = [sign for sign in signs(looked) if not (dialect and sign == DIALECT)]
+    return Identity(stream, tuple(told), tuple(found))
 
 
 def fit_of(driver: Driver, stream: Stream) -> Fit | None:
@@ -113,6 +125,10 @@ class _Heard:
         return READ * self.messages / all_, f"reads {self.messages} of {all_} messages"
 
     def _sender(self) -> tuple[float, str]:
+        if self.driver.speaks == "blocks":
+            listed = sum(1 for row in self.rows if row.code in self.driver.tests or not self.driver.tests)
+            own = self.rows and listed * 2 > len(self.rows)
+            return (0.6 * SENDER, "its own dialect is read") if own else (0.0, "")
         if not self.driver.sender:
             return 0.1 * SENDER, ""
         if not self.senders:

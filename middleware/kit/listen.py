@@ -22,6 +22,7 @@ from typing import Protocol
 from drivers.driver import WireError
 from drivers.wire import hl7, lis1a, mllp
 from middleware.connection_hl7 import RESULTS
+from middleware.kit import Misuse
 from middleware.kit.identify import MOST
 from middleware.kit.stream import ENQ, NAK
 from middleware.transports import Line, Wire, line
@@ -30,21 +31,27 @@ SILENCE = 0.5  # seconds of a read; a timer of the frame receiver is looked at a
 _NUL = b"\x00"
 
 
-class Cannot(ValueError):
+class Cannot(Misuse):
     """The line cannot be listened to; the text says why and what to do."""
 
 
 class Answers(Protocol):
     """What is said to the analyzer."""
 
-    def heard(self, data: bytes | None, waited: float) -> bytes:
-        """The reply to these bytes; None: nothing came for `waited` seconds."""
+    def begins(self) -> None:
+        """Somebody connected: what was half said before is over."""
+
+    def heard(self, data: bytes | None, _waited: float) -> bytes:
+        """The reply to these bytes; None: nothing came for so many seconds."""
 
 
 class Silent:
     """Says nothing: the analyzer times out and keeps its data."""
 
-    def heard(self, data: bytes | None, waited: float) -> bytes:
+    def begins(self) -> None:
+        """Nothing."""
+
+    def heard(self, _data: bytes | None, _waited: float) -> bytes:
         """Nothing."""
         return b""
 
@@ -52,7 +59,10 @@ class Silent:
 class Busy:
     """Answers an ENQ outside frames with NAK: busy, keep it."""
 
-    def heard(self, data: bytes | None, waited: float) -> bytes:
+    def begins(self) -> None:
+        """Nothing."""
+
+    def heard(self, data: bytes | None, _waited: float) -> bytes:
         """NAK after an ENQ that the analyzer now waits on."""
         return NAK if data is not None and data.rstrip(_NUL).endswith(ENQ) else b""
 
@@ -67,6 +77,10 @@ class Keeping:
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
+        self.begins()
+
+    def begins(self) -> None:
+        """A new connection: the frames and blocks of the last one are over."""
         self._frames, self._blocks = lis1a.Receiver(free_numbering=True), mllp.Receiver()
         self._hl7 = False
         self._waited = 0.0
@@ -75,10 +89,10 @@ class Keeping:
         """No more."""
         os.close(self._file)
 
-    def heard(self, data: bytes | None, waited: float) -> bytes:
+    def heard(self, data: bytes | None, _waited: float) -> bytes:
         """Acknowledgements of what is on disk now."""
         if data is None:
-            self._waited += waited
+            self._waited += _waited
             timer = self._frames.timer
             if timer is None or self._waited < timer.seconds:
                 return b""
@@ -172,6 +186,7 @@ def listen(
 
 async def _listen(line_: Line, seconds: float, answers: Answers, heard: Heard, tell: Callable[[str], None]) -> None:
     full = asyncio.Event()
+    speaking: list[Wire] = []
 
     def state(kind: str, text: str) -> None:
         if kind == "listening":
@@ -183,7 +198,13 @@ async def _listen(line_: Line, seconds: float, answers: Answers, heard: Heard, t
     async def handle(wire: Wire) -> None:
         heard.peers.append(wire.peer)
         tell(f"connected: {wire.peer}")
-        await _record(wire, answers, heard, full)
+        for older in speaking:  # one at a time: two conversations in one file could not be told apart
+            older.close()
+        speaking[:] = [wire]
+        answers.begins()
+        await _record(wire, answers, heard, lambda: full.is_set() or speaking[0] is not wire)
+        if len(heard.data) >= MOST:
+            full.set()
 
     running = asyncio.ensure_future(line_.run(handle, state))
     ended = asyncio.ensure_future(full.wait())
@@ -198,16 +219,14 @@ async def _listen(line_: Line, seconds: float, answers: Answers, heard: Heard, t
         )
 
 
-async def _record(wire: Wire, answers: Answers, heard: Heard, full: asyncio.Event) -> None:
+async def _record(wire: Wire, answers: Answers, heard: Heard, over: Callable[[], bool]) -> None:
     before = time.monotonic()
-    while not full.is_set():
+    while len(heard.data) < MOST:
         data = await wire.read(SILENCE)
-        if data == b"":
+        if data == b"" or over():
             return
         heard.data += data or b""
         reply = answers.heard(data, time.monotonic() - before)
         before = time.monotonic()
         if reply:
             wire.write(reply)
-        if len(heard.data) >= MOST:
-            full.set()

@@ -21,13 +21,18 @@ NOBODY = (
     "middleware, is the cable's other wire sound, does the analyzer's setting name this host and port?"
 )
 REFUSED = (
-    "one frame comes {count} times: it is refused or not acknowledged. Look at `labmitra trace`: a checksum or a number "
-    "that the receiver does not accept, or answers that do not reach the analyzer"
+    "one frame comes {count} times: it is refused or not acknowledged. Look at `labmitra trace`: a checksum or a "
+    "number that the receiver does not accept, or answers that do not reach the analyzer"
 )
 PARITY = (
     "every byte has {parity} parity in its top bit: the analyzer sends 7 data bits with {name} parity. Set the line to "
     "bits=7&parity={letter}, or the analyzer to 8 bits without parity"
 )
+SIMPLE = (
+    "STX is not followed by a frame number: a LIS01 line refuses such blocks. Use a driver that knows the framing "
+    '(snibe_maglumi, framing = "simple"), or set the analyzer to LIS01-A2 (E1381) frames'
+)
+DIALECT = "STX without ENQ and without frame numbers: wrong framing for a LIS01 line, or a dialect of its own"
 HALF = "half of all bytes have the top bit set and the text below it reads well: the two ends disagree about parity"
 
 
@@ -102,24 +107,21 @@ def _framing(data: bytes, shape: Shape) -> Iterator[str]:
     if shape is Shape.HL7:
         yield "HL7 without VT and FS: the analyzer must be set to MLLP, else nobody can say where a message ends"
     if shape is Shape.BARE_BLOCKS:
-        yield (
-            "STX is not followed by a frame number: a LIS01 line refuses such blocks. Use a driver that knows the framing "
-            '(snibe_maglumi, framing = "simple"), or set the analyzer to LIS01-A2 (E1381) frames'
-        )
+        yield SIMPLE
     if shape is Shape.RECORDS:
-        yield "ASTM records without frames: a line would not take them; a file or HTTP would, or set E1381 on the analyzer"
+        yield "ASTM records without frames: a file or HTTP takes them, a line does not; or set E1381 on the analyzer"
     if shape is Shape.FRAMES and ENQ not in data:
         yield "frames without an ENQ before them: the recording began late, or the analyzer does not open its sessions"
     if shape is Shape.BLOCKS and ENQ not in data and re.search(rb"\x02[0-7]", data) is None:
-        yield "STX without ENQ and without frame numbers: wrong framing for a LIS01 line, a dialect of its own"
+        yield DIALECT
 
 
 def _damage(data: bytes) -> Iterator[str]:
     frames = list(FRAME.finditer(data))
     wrong = sum(1 for f in frames if checksum(f[1] + f[2] + f[3]) != f[4].upper())
     if frames and wrong == len(frames):
-        yield f"no checksum of {len(frames)} frames holds: the analyzer counts it otherwise (without ETX or CR), or not at all"
+        yield f"no checksum of {wrong} frames holds: the analyzer counts otherwise (without ETX or CR), or not at all"
     elif wrong:
-        yield f"{wrong} of {len(frames)} frames are damaged (checksum): cable, grounding, or two ends at different speeds"
+        yield f"{wrong} of {len(frames)} frames are damaged (checksum): cable, grounding, ends at different speeds"
     if frames and b"\n" not in data:
         yield "frames end without CR LF after the checksum: some receivers wait for it, this one does not"
