@@ -7,6 +7,7 @@ only read; nothing is overwritten unless told to; no name of a patient goes into
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def from_file(file: Path, driver: str) -> Source:
     """The bytes of a file; which driver reads them must be said. OSError of the file."""
     if not driver:
         raise Misuse("Say which driver reads the file: --driver NAME (`labmitra identify FILE` says which fit).")
-    return Source((Said(0, True, file.read_bytes()),), _named(driver), file.stem)
+    return Source((Said(0, True, file.read_bytes()),), _named(driver), re.sub(r"\W+", "_", file.stem))
 
 
 def make(source: Source) -> Captured:

@@ -25,7 +25,7 @@ from drivers.driver import (
     load_driver,
 )
 from middleware.kit.signs import DIALECT, signs
-from middleware.kit.stream import Stream, look
+from middleware.kit.stream import Shape, Stream, look
 
 MOST = 262_144  # bytes that are looked at: a recording of days says no more
 FITS = 0.45  # from here on a driver is said to fit
@@ -76,7 +76,7 @@ def identify(data: bytes, tell: Callable[[int, int], None] = lambda _done, _all:
     """All there is to say about these bytes. `tell` is given how many of how many drivers have been tried."""
     looked = data[:MOST]
     stream = look(looked)
-    names = driver_names()
+    names = () if stream.shape in (Shape.EMPTY, Shape.CONTROLS) else driver_names()
     found: list[Fit] = []
     for number, name in enumerate(names, 1):
         fit = fit_of(load_driver(name), stream)
