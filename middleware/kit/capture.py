@@ -140,7 +140,7 @@ class _Scrubber:
     def __init__(
         self, driver: Driver, charset: str, salt: bytes, controls: frozenset[str], messages: Sequence[Decoded]
     ) -> None:
-        self.driver, self.fields = driver, Fields(driver)
+        self.driver = driver
         self.structured = driver.speaks in ("LIS2-A2", "HL7")
         self.charset = charset
         self._of_control = re.compile(driver.control_id) if driver.control_id else None
@@ -148,6 +148,7 @@ class _Scrubber:
         self.names = Pseudonyms(salt, self.charset, self.nobody)
         self.ids = {text.strip() for message in messages for text in
                     (*message.query_sample_ids, *(row.sample_id or "" for row in message.observations))}  # fmt: skip
+        self.fields = Fields(driver, frozenset(self.ids - {""}))
         self.secrets: set[str] = set()
 
     def nobody(self, text: str) -> bool:

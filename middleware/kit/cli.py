@@ -126,6 +126,8 @@ def identify(
 
     if sum(map(bool, (file, listen, to))) != 1 or (busy and keep):
         raise _fail("Name one of FILE, --listen and --to; and either --answer-busy or --acknowledge-and-keep.")
+    if save and save.exists():
+        raise _fail(f"{save} is there already: name another file.")
     with _in_words():
         data = file.read_bytes() if file else _heard(listen or to, bool(to), seconds, busy, keep)
         if save:

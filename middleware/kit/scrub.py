@@ -36,7 +36,7 @@ class Rule(NamedTuple):
 ASTM = {
     "H": Rule(remarks=frozenset({4})),  # a password
     "P": Rule(frozenset({3, 4, 5, 6, 7, 8, 11, 13, 14}), EVERYTHING - {1, 2, 9}),
-    "O": Rule(frozenset({17, 18}), frozenset({10, 14, 19, 20, 21, 22}), ids=frozenset({3, 4})),
+    "O": Rule(frozenset({17, 18}), frozenset({11, 14, 19, 20, 21, 22}), ids=frozenset({3, 4})),
     "R": Rule(remarks=frozenset({11})),  # the operator
     "C": Rule(remarks=frozenset({4})),
     "Q": Rule(ids=frozenset({3, 4})),
@@ -84,8 +84,8 @@ class Part:
 class Fields:
     """Which addresses a driver reads, so that they stay, and where it reads ids."""
 
-    def __init__(self, driver: Driver) -> None:
-        """Of this driver's form."""
+    def __init__(self, driver: Driver, ids: frozenset[str] = frozenset()) -> None:
+        """Of this driver's form; `ids` are those that it reads in the capture, however short they are."""
         read = (driver.code, driver.code_name, driver.value, driver.coded, driver.unit, driver.flag, driver.range,
                 driver.status, driver.aspect, driver.observed_at, tuple(at for at, _ in driver.control))  # fmt: skip
         self.hl7 = driver.speaks == "HL7"
@@ -94,6 +94,7 @@ class Fields:
         self._ids = {_key(at) for at in _flat((driver.sample_id, driver.query_id))}
         self._words = TECHNICAL | {code.lower() for code in driver.tests}
         self.row = "OBX" if self.hl7 else "R"
+        self._met = ids
         self._values = {key[1] for key in (_key(at) for at in _flat((driver.value,)))}
 
     def what(self, record: str, field: int, component: int, text: str) -> str:
@@ -109,7 +110,7 @@ class Fields:
         if field in rule.remarks:
             return "" if self._technical(text) else "remark"
         if field in rule.ids:
-            return "id" if words.id_like(text) >= 0.3 else ""
+            return "id" if text.strip() in self._met or words.id_like(text) >= 0.3 else ""
         return ""
 
     def _technical(self, text: str) -> bool:

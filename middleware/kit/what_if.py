@@ -122,7 +122,7 @@ def compare(
         held = [one for one in (new, old) if one is not None]
         test = next((one.test for one in held if one.test), "") or next((one.code for one in held if one.code), "?")
         changes.append(Change(message_id, kinds, test, old, new))
-    return changes
+    return sorted(changes, key=lambda change: min(one.ordinal for one in (change.before, change.after) if one))
 
 
 def _pairs(before: Sequence[Held], after: Sequence[Held]) -> Iterable[tuple[Held | None, Held | None]]:
