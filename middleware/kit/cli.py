@@ -27,6 +27,20 @@ driver_app = typer.Typer(help="Drivers of analyzers.", no_args_is_help=True)
 Config = Annotated[
     Path, typer.Option("--config", exists=True, file_okay=False, help="Folder with lab.toml, analyzers.toml, …")
 ]
+ListenOn = Annotated[
+    str, typer.Option("--listen", help="tcp://HOST:PORT (the analyzer dials us) or serial:PATH?baud=9600.")
+]
+Dial = Annotated[str, typer.Option("--to", help="tcp://HOST:PORT of an analyzer that we dial.")]
+AnswerBusy = Annotated[
+    bool, typer.Option("--answer-busy", help="Answer ENQ with NAK: the analyzer waits, asks again, keeps its data.")
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--acknowledge-and-keep",
+        help="Acknowledge, after writing to this new file, synced: it is then the only copy of these results.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over files that are there.")]
 
@@ -96,25 +110,17 @@ def driver_new(
 
 
 def identify(
-    file: Annotated[Path | None, typer.Argument(help="Bytes of a line; or --listen, or --to.")] = None,
-    listen: Annotated[
-        str, typer.Option("--listen", help="tcp://HOST:PORT (the analyzer dials us) or serial:PATH?baud=9600.")
-    ] = "",
-    to: Annotated[str, typer.Option("--to", help="tcp://HOST:PORT of an analyzer that we dial.")] = "",
+    file: Annotated[Path | None, typer.Argument(help="Bytes of a line; or --analyzer, --listen, --to.")] = None,
+    analyzer: Annotated[str, typer.Option(help="What this analyzer of analyzers.toml said last.")] = "",
+    listen: ListenOn = "",
+    to: Dial = "",
     seconds: Annotated[float, typer.Option(help="How long to listen; Ctrl-C ends it sooner.")] = 60.0,
-    busy: Annotated[
-        bool, typer.Option("--answer-busy", help="Answer ENQ with NAK: the analyzer waits, asks again, keeps its data.")
-    ] = False,
-    keep: Annotated[
-        Path | None,
-        typer.Option(
-            "--acknowledge-and-keep",
-            help="Acknowledge, after writing to this new file, synced: it is then the only copy of these results.",
-        ),
-    ] = None,
+    busy: AnswerBusy = False,
+    keep: Keep = None,
     save: Annotated[Path | None, typer.Option(help="Write what was heard to this new file, for `driver new`.")] = None,
     driver: Annotated[str, typer.Option(help="The driver this line should have: does it fit?")] = "",
     as_json: Json = False,
+    config: Config = HOME / "config",
 ) -> None:
     """Say which drivers fit a stream and why, and what is wrong with a line. Advice: it never chooses a driver.
 
@@ -123,19 +129,22 @@ def identify(
     """
     from middleware.kit import told
     from middleware.kit.identify import identify as look
+    from middleware.kit.recorded import said_by
 
-    if sum(map(bool, (file, listen, to))) != 1 or (busy and keep):
-        raise _fail("Name one of FILE, --listen and --to; and either --answer-busy or --acknowledge-and-keep.")
+    if sum(map(bool, (file, analyzer, listen, to))) != 1 or (busy and keep):
+        raise _fail("Name one of FILE, --analyzer, --listen, --to; --answer-busy or --acknowledge-and-keep, not both.")
     if save and save.exists():
         raise _fail(f"{save} is there already: name another file.")
     with _in_words():
-        data = file.read_bytes() if file else _heard(listen or to, bool(to), seconds, busy, keep)
+        if analyzer:
+            data, has = said_by(_settings(config), analyzer)
+        else:
+            data, has = file.read_bytes() if file else _heard(listen or to, bool(to), seconds, busy, keep), ""
         if save:
-            with save.open("xb") as saved:
-                saved.write(data)
+            save.write_bytes(data)
         found = look(data, _progress)
     typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1) if as_json
-               else "\n".join(told.identity(found, driver)))  # fmt: skip
+               else "\n".join(told.identity(found, driver or has)))  # fmt: skip
     raise typer.Exit(0 if any(fit.fits for fit in found.fits) else 1)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from middleware.kit.identify import Identity
-from middleware.kit.what_if import KINDS, WhatIf, masked
+from middleware.kit.what_if import KINDS, WhatIf
 
 SHOWN = 5  # drivers, and examples of each test
 ADVICE = "This is advice: which driver a line has is written by a person, in config/analyzers.toml."
@@ -97,8 +97,7 @@ def what_if_json(found: WhatIf) -> dict[str, object]:
         "by_test": {test: dict(counts) for test, counts in found.by_test().items()},
         "changes": [
             {"message": change.message_id, "kinds": list(change.kinds), "test": change.test, "released": change.out,
-             "sample": masked((change.before or change.after).sample_id) if change.before or change.after else "",  # type: ignore[union-attr]
-             "before": _held(change.before), "after": _held(change.after), "why": change.why}
+             "sample": change.tube, "before": _held(change.before), "after": _held(change.after), "why": change.why}
             for change in found.changes
         ],
     }  # fmt: skip

@@ -38,12 +38,16 @@ class Change:
         """The recorded row has been released."""
         return self.before is not None and self.before.out
 
+    @property
+    def tube(self) -> str:
+        """The last four characters of the tube's number; "" for a message as a whole."""
+        held = self.before or self.after
+        return masked(held.sample_id) if held else ""
+
     def sentence(self) -> str:
         """One line: the tube's last four characters, the test, before and after."""
-        held = self.before or self.after
-        tube = masked(held.sample_id) if held else ""
-        words = f"{_shown(self.before)} → {_shown(self.after)}" if held else self.why
-        return f"{tube} {self.test}: {words}{'   RELEASED' if self.out else ''}".strip()
+        words = f"{_shown(self.before)} → {_shown(self.after)}" if self.tube else self.why
+        return f"{self.tube} {self.test}: {words}{'   RELEASED' if self.out else ''}".strip()
 
 
 @dataclass(slots=True)

@@ -68,7 +68,7 @@ def tried(desk: Desk, asked: Asked | None = None, **changes: object) -> WhatIf:
 
 
 def _with(settings: Settings, **changes: object) -> Settings:
-    analyzers = tuple(replace(a, **changes) if a.name == "bench" else a for a in settings.analyzers)  # type: ignore[arg-type]
+    analyzers = tuple(replace(a, **changes) if a.name == "bench" else a for a in settings.analyzers)
     return replace(settings, analyzers=analyzers)
 
 

@@ -81,7 +81,7 @@ def test_the_driver_reads_the_same_but_the_ids_and_remarks() -> None:
     said = spoken()
     before = decode_with(load_driver("sysmex_xn"), b"".join(one.data for one in said if one.by_analyzer))
     made = captured(said)
-    (old,), (new,) = before["messages"], made.read["messages"]  # type: ignore[misc,attr-defined]
+    (old,), (new,) = before["messages"], made.read["messages"]
     first, picture = new["observations"]
     assert first["sample_id"] == picture["sample_id"] != "998877665544" and len(first["sample_id"]) == 12
     assert {**first, "sample_id": "", "comments": []} == {**old["observations"][0], "sample_id": "", "comments": []}
@@ -97,7 +97,7 @@ def test_chunks_keep_their_lengths_times_and_sides() -> None:
         (one.ms, one.by_analyzer, len(one.data)) for one in said
     ]
     told = made.talk()["chunks"]
-    assert b"".join(bytes.fromhex(one["hex"]) for one in told if one["from"] == "analyzer") == made.raw  # type: ignore[index,union-attr]
+    assert b"".join(bytes.fromhex(one["hex"]) for one in told if one["from"] == "analyzer") == made.raw
 
 
 def test_checksums_are_right_where_they_were_right_and_wrong_where_they_were_wrong() -> None:
@@ -109,7 +109,7 @@ def test_checksums_are_right_where_they_were_right_and_wrong_where_they_were_wro
 
 def test_another_capture_gives_other_names_and_one_capture_always_the_same() -> None:
     one, other = captured(salt=b"one"), captured(salt=b"other")
-    ids = [made.read["messages"][0]["observations"][0]["sample_id"] for made in (one, other)]  # type: ignore[index]
+    ids = [made.read["messages"][0]["observations"][0]["sample_id"] for made in (one, other)]
     assert ids[0] != ids[1]
     orders = next(one.data for one in captured(salt=b"one").said[::-1] if not one.by_analyzer)
     assert f"O|1|{ids[0]}\r".encode() in orders, "the host's order names the tube as the analyzer does"
@@ -131,7 +131,7 @@ def test_hl7_in_its_own_alphabet() -> None:
     text = made.raw.decode()
     names = ("90876", "देवी", "SUNITA", "19810402", "Lahurabir", "MISHRA", "ANIL", "998877665544", "TARA", "Anaemia")
     assert [name for name in (*names, "DEVI", "OPD") if name.lower() in text.lower()] == []
-    row = made.read["messages"][0]["observations"][0]  # type: ignore[index]
+    row = made.read["messages"][0]["observations"][0]
     assert (row["code"], row["value"], row["unit"], row["observed_at"]) == ("6690-2", "5.1", "10*9/L", "20261122101500")
     assert re.search(r"PID\|1\|\|[1-9]\d{4}\^\^\^\^[A-Z]{2}\|\|[ऀ-ॿ]{4}\^[A-Z]{6}\|\|19\d{6}\|Female\|", text)
     assert made.doubts == ()
@@ -139,7 +139,7 @@ def test_hl7_in_its_own_alphabet() -> None:
 
 def test_a_control_s_lot_and_an_unread_barcode_stay() -> None:
     lot = captured([Said(0, True, (CAPTURES / "sysmex_xn/xn550_qc_per_record_frames.raw").read_bytes())])
-    ids = {row["sample_id"] for m in lot.read["messages"] for row in m["observations"]}  # type: ignore[attr-defined]
+    ids = {row["sample_id"] for m in lot.read["messages"] for row in m["observations"]}
     assert all(identity.startswith("QC-") for identity in ids)
 
 
@@ -152,11 +152,11 @@ def test_every_driver_reads_its_captures_as_before(raw: Path) -> None:
     assert odd == [] and len(made.raw) == len(data)
     before = decode_file(data, raw.parent.name)["messages"]
     patients = {
-        row["sample_id"] for m in before if m["type"] == "result" for row in m["observations"]  # type: ignore[attr-defined]
+        row["sample_id"] for m in before if m["type"] == "result" for row in m["observations"]
     }
     long = {one for one in patients if one and len(one) > 5 and not driver.unread(one)}
     controls = {
-        row["sample_id"] for m in before if m["type"] != "result" for row in m["observations"]  # type: ignore[attr-defined]
+        row["sample_id"] for m in before if m["type"] != "result" for row in m["observations"]
     }
     assert [one for one in long - controls if one.encode() in made.raw] == []
 
@@ -164,7 +164,7 @@ def test_every_driver_reads_its_captures_as_before(raw: Path) -> None:
 def test_short_ids_of_a_list_are_replaced_too() -> None:
     data = lis1a.frame(1, b"H|`^&\rQ|1|^101`102`103\rL|1\r", last=True)
     made = captured([Said(0, True, data)], "erba_xl")
-    asked = made.read["messages"][0]["query_sample_ids"]  # type: ignore[index]
+    asked = made.read["messages"][0]["query_sample_ids"]
     assert len(asked) == 3 and not {"101", "102", "103"} & set(asked)
 
 
@@ -180,8 +180,8 @@ def test_the_check_of_a_block_is_counted_anew() -> None:
     data = (CAPTURES / "siemens_rapidpoint/fetched_corrected_control.raw").read_bytes()
     made = captured([Said(0, True, data)], "siemens_rapidpoint")
     assert b"107632600668" in data and b"107632600668" not in made.raw
-    assert [m["type"] for m in made.read["messages"]] == [  # type: ignore[attr-defined]
-        m["type"] for m in decode_file(data, "siemens_rapidpoint")["messages"]  # type: ignore[attr-defined]
+    assert [m["type"] for m in made.read["messages"]] == [
+        m["type"] for m in decode_file(data, "siemens_rapidpoint")["messages"]
     ]
 
 

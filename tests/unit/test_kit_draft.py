@@ -79,7 +79,7 @@ def test_a_draft_imports_and_reads_its_capture(case: str) -> None:
 
 
 def counted(read: dict[str, object]) -> list[int]:
-    return [len(message["observations"]) for message in read["messages"]]  # type: ignore[attr-defined]
+    return [len(message["observations"]) for message in read["messages"]]
 
 
 def test_the_drafted_files_pass_ruff(tmp_path: Path) -> None:

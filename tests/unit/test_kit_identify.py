@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import labmitra
 from drivers.wire import lis1a
+from middleware.journal import Journal
 from middleware.kit.identify import identify
 from middleware.kit.signs import signs
 
@@ -97,6 +98,21 @@ def test_the_command(tmp_path: Path) -> None:
     assert code == 1 and "nobody acknowledges" in text and "no driver fits" in text
     code, text = run(str(CAPTURES / "siemens_clinitek/patient.raw"), "--json")
     assert code == 0 and json.loads(text)["drivers"][0]["driver"] == "siemens_clinitek"
+
+
+def test_a_configured_line_is_looked_at_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABMITRA_STORE__VAR", str(tmp_path))
+    code, text = run("--analyzer", "xn550")
+    assert code == 1 and "the line said nothing" in text
+    journal = Journal.open(tmp_path / "journal.sqlite3")
+    session = journal.session("xn550", "noise", "")
+    for piece in (CAPTURES / "sysmex_xp/xp100.raw").read_bytes().partition(b"WBC"):
+        journal.append(session, piece, "noise")
+    journal.close()
+    code, text = run("--analyzer", "xn550")
+    assert code == 0 and "1. sysmex_xp" in text and "sysmex_xn fits badly" in text
+    code, text = run("--analyzer", "xn5500")
+    assert code == 2 and 'did you mean "xn550"' in text
 
 
 def test_what_makes_no_sense_is_one_sentence(tmp_path: Path) -> None:
