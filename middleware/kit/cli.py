@@ -144,7 +144,7 @@ def identify(
             save.write_bytes(data)
         found = look(data, _progress)
     typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1) if as_json
-               else "\n".join(told.identity(found, driver or has)))  # fmt: skip
+               else "\n".join(told.identity(found, driver or has, bool(listen or to) and not keep)))  # fmt: skip
     raise typer.Exit(0 if any(fit.fits for fit in found.fits) else 1)
 
 

@@ -6,23 +6,37 @@ output belongs on the laboratory's own computer.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
 from middleware.kit.identify import Identity
+from middleware.kit.stream import ENQ, Shape
 from middleware.kit.what_if import KINDS, WhatIf
 
 SHOWN = 5  # drivers, and examples of each test
+MOST = 40  # examples
+KEPT_BACK = (
+    "An analyzer that speaks LIS01 is there and the line is sound: it asks (ENQ) and keeps its frames until it is "
+    "acknowledged, which this listener does not do. Connect it to the middleware, then `identify --analyzer`; or, to be "
+    "answered for by you, --acknowledge-and-keep FILE."
+)
 ADVICE = "This is advice: which driver a line has is written by a person, in config/analyzers.toml."
 
 
-def identity(found: Identity, expected: str = "") -> Iterator[str]:
-    """Who speaks there, best first; what is wrong; how the driver that was expected fits."""
+def identity(found: Identity, expected: str = "", unanswered: bool = False) -> Iterator[str]:
+    """Who speaks there, best first; what is wrong; how the driver that was expected fits. `unanswered`: the line was
+    listened to without acknowledging anything."""
     stream = found.stream
     marks = f", delimiters {' '.join(stream.marks)}" if stream.marks else ""
     yield f"{len(stream.data)} bytes: {stream.shape}{marks}, {len(stream.bodies)} messages"
+    if unanswered and stream.shape is Shape.CONTROLS and ENQ in stream.data:
+        yield KEPT_BACK
+        return
     for sign in found.signs:
         yield f"  line: {sign}"
+    if stream.shape in (Shape.EMPTY, Shape.CONTROLS):
+        return
     fitting = [fit for fit in found.fits if fit.fits]
     for number, fit in enumerate((fitting or found.fits)[:SHOWN], 1):
         head = f"{number}. " if fitting else "   not sure: "
@@ -68,12 +82,13 @@ def what_if(found: WhatIf, since: datetime | None) -> Iterator[str]:
 
 
 def _examples(found: WhatIf) -> Iterator[str]:
-    shown: dict[str, int] = {}
-    for change in found.changes:
-        shown[change.test] = shown.get(change.test, 0) + 1
-        if shown[change.test] <= SHOWN:
+    """Some of each test, those that are released first: patients have them."""
+    shown: Counter[str] = Counter()
+    for change in sorted(found.changes, key=lambda one: not one.out):
+        if shown[change.test] < SHOWN and shown.total() < MOST:
+            shown[change.test] += 1
             yield f"  {change.sentence()}"
-    hidden = sum(max(0, count - SHOWN) for count in shown.values())
+    hidden = len(found.changes) - shown.total()
     if hidden:
         yield f"  … and {hidden} more rows (--json gives all)"
 

@@ -17,6 +17,7 @@ from middleware.store.what_if_view import BY_HAND, CONTROL, RESULT, TRAY, Held
 
 # Rules by which a row lies in the tray for its tube's sake, whatever the driver reads.
 TUBE = frozenset({"unknown_sample", "damaged_id", "sample_rejected"})
+LONGEST = 40  # characters of a value that are shown
 VALUE, UNIT, TEST, PLACE, APPEARS, VANISHES = "value", "unit", "test", "place", "appears", "vanishes"
 FAILS, READ = "cannot be read any more", "can be read now"
 KINDS = (VALUE, UNIT, TEST, PLACE, APPEARS, VANISHES, FAILS, READ)
@@ -81,7 +82,7 @@ def masked(sample_id: str) -> str:
 def _shown(held: Held | None) -> str:
     if held is None:
         return "nothing"
-    value = " ".join(part for part in (held.value, held.unit, held.flag if held.flag != "N" else "") if part)
+    value = " ".join(part for part in (held.value[:LONGEST], held.unit, held.flag if held.flag != "N" else "") if part)
     where = {TRAY: f" (tray: {held.rule})", CONTROL: " (control)", BY_HAND: " (linked by hand)"}.get(held.place, "")
     return f"{value or '–'}{where}"
 

@@ -156,3 +156,9 @@ def test_the_command_saves_what_it_heard(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "heard.raw").read_bytes() == b"\x05" + FIRST + LAST + b"\x04"
     done = CliRunner().invoke(labmitra.app, words)
     assert done.exit_code == 2 and "is there already" in done.output
+
+
+def test_an_analyzer_that_waits_for_an_answer_is_no_broken_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "listen", lambda *_: Heard(bytearray(b"\x05\x05\x05\x05")))
+    done = CliRunner().invoke(labmitra.app, ["identify", "--listen", "tcp://127.0.0.1:0", "--driver", "erba_xl"])
+    assert done.exit_code == 1 and "the line is sound" in done.output and "nobody acknowledges" not in done.output
