@@ -18,9 +18,10 @@ from drivers.driver import Decoded, DecodeError, Driver, Kind, Message, MessageT
 from drivers.wire import mllp
 from middleware.kit.pseudonym import Pseudonyms, tokens
 from middleware.kit.scrub import LONG, Fields, left_of, scrub, secrets_of
-from middleware.kit.scrub_text import labelled, rechecked, scrub_text
+from middleware.kit.scrub_text import labelled, rechecked, scrub_text, words_left
 from middleware.kit.stream import EOT, FRAME
 
+WORDS = 40  # shown of those that stay
 _QUALITY = (MessageType.QC, MessageType.CALIBRATION)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGNALS = "\x00\x02\x03\x04\x05\x06\x0b\x15\x17\x1c\r\n"
@@ -184,7 +185,12 @@ class _Scrubber:
         left = left_of(self._text(after), self.secrets)
         told = [f"{left} names or numbers still stand in it, as values or codes: look"] if left else []
         if not self.structured:
-            told.append("a dialect of its own: only the ids that the driver reads and what is labelled were replaced")
+            words = words_left(self._text(after), self.driver.tests)
+            shown = f"{', '.join(words[:WORDS])}{' …' if len(words) > WORDS else ''}" if words else "none"
+            told.append(
+                "a dialect of its own: only the ids that the driver reads and what is labelled were replaced; "
+                f"words that stay: {shown}"
+            )
         return told if len(before) == len(after) else [*told, "the length changed"]
 
     def _text(self, data: bytes) -> str:

@@ -8,7 +8,7 @@ the engineer must look at every letter that is left. Source: the dialects' drive
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from drivers.wire.blocks import Block, Damaged, Event, Framing, Receiver, unchecked
 from middleware.kit.pseudonym import Pseudonyms, tokens
@@ -22,6 +22,11 @@ LABEL = re.compile(
 TAGGED = re.compile(
     r"(?:(?<=\|)|(?<=\x1e))p[nbdlh]([^|\x1e\x1d\x03]+)"  # mini VIDAS: name, birth, doctor, location, hospital
     r"|(?<=\x1c)[ir](?:[A-Z]*NAME|BIRTH|DOB|PHYS|OPID|LOC)\x1d([^\x1d\x1c\x1e]+)"  # RAPID: keys of people
+    r"|\x02R\x1c[^\x1c]*\x1c([^\x1c\x03]+)"  # Dimension: the name in a result and in an order
+    r"|\x02D\x1c[^\x1c]*\x1c[^\x1c]*\x1c[^\x1c]*\x1c([^\x1c\x03]+)"
+    r"|\x02D1U.{68}(.{16})"  # XS series: the patient's number
+    # AU: patient information between the E and the results
+    r"|[DRS][A-Za-z ]\d{6}[^\x03\x04]{4,60}?    E[^\x03\x04]*?([A-Za-z]{3,}(?: +[A-Za-z]+)*)"
 )
 
 
@@ -31,6 +36,12 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
         for found in pattern.finditer(text):
             group = next(number for number, one in enumerate(found.groups(), 1) if one is not None)
             yield found.span(group)
+
+
+def words_left(text: str, known: Collection[str]) -> list[str]:
+    """Runs of letters that are no code of the analyzer: a name may be among them."""
+    met = dict.fromkeys(re.findall(r"[^\W\d_]{3,}", text))
+    return [word for word in met if not any(word.lower() in one.lower() for one in known)]
 
 
 def labelled(text: str) -> set[str]:

@@ -18,8 +18,8 @@ SHOWN = 5  # drivers, and examples of each test
 MOST = 40  # examples
 KEPT_BACK = (
     "An analyzer that speaks LIS01 is there and the line is sound: it asks (ENQ) and keeps its frames until it is "
-    "acknowledged, which this listener does not do. Connect it to the middleware, then `identify --analyzer`; or, to be "
-    "answered for by you, --acknowledge-and-keep FILE."
+    "acknowledged, which this listener does not do. Connect it to the middleware, then `identify --analyzer`; or let "
+    "this one acknowledge into a file that you answer for: --acknowledge-and-keep FILE."
 )
 ADVICE = "This is advice: which driver a line has is written by a person, in config/analyzers.toml."
 

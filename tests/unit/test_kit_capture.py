@@ -18,6 +18,7 @@ from drivers.wire import lis1a, mllp
 from middleware.journal import Journal
 from middleware.kit.capture import Captured, Said, capture
 from middleware.kit.pseudonym import Pseudonyms, tokens
+from middleware.kit.scrub_text import scrub_text
 from middleware.kit.stream import FRAME
 from tests.labs import Clock
 
@@ -174,6 +175,30 @@ def test_in_print_the_ids_and_what_is_labelled_are_replaced() -> None:
     assert b"SITA KUMARI" in data and b"107632600692" in data
     assert b"SITA" not in made.raw and b"KUMARI" not in made.raw and b"107632600692" not in made.raw
     assert any("dialect of its own" in doubt for doubt in made.doubts)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("\x02R\x1c0\x1cRAI SITA  \x1c778899\x1c1\x1c\x03", "GLUC"),
+        ("\x02D\x1c0\x1c0\x1cA\x1cRAI SITA   \x1c778899\x1c\x03", "A"),
+        (f"\x02D1U{'':68}{'RAI SITA':>16}0000", "D1U"),
+        ("\x02D 000601 0009      778899    EF034RAI SITA  005     4.80  006   123.63r \x03", "123.63r"),
+        ("|pi778899|pnRAI SITA|ci0042|rtTSH", "rtTSH"),
+        ("\x1ciLNAME\x1dRAI SITA\x1d\x1d\x1cmpH\x1d7.2", "mpH"),
+        ("Patient Name : RAI SITA\r\nGlucose : 5.5", "Glucose : 5.5"),
+    ],
+)
+def test_names_in_dialects_of_columns_tags_and_print(text: str, kept: str) -> None:
+    made = scrub_text(text + kept, Pseudonyms(SALT), {"778899"})
+    assert "RAI" not in made and "SITA" not in made and "778899" not in made and made.endswith(kept)
+
+
+def test_words_that_stay_in_a_dialect_are_shown() -> None:
+    data = (CAPTURES / "siemens_rapidlab/short_sample_then_gases_then_control.raw").read_bytes()
+    made = captured([Said(0, True, data)], "siemens_rapidlab")
+    (doubt,) = made.doubts
+    assert "words that stay: Siemens, Diagnostics, Blood" in doubt and "Measured" in doubt
 
 
 def test_the_check_of_a_block_is_counted_anew() -> None:
