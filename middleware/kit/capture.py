@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from drivers.decode import decode_with, found_in
 from drivers.driver import Decoded, DecodeError, Driver, Kind, Message, MessageType, Observation, WireError
 from drivers.wire import mllp
+from middleware.kit import words
 from middleware.kit.pseudonym import Pseudonyms, tokens
 from middleware.kit.scrub import LONG, Fields, left_of, scrub, secrets_of
 from middleware.kit.scrub_text import labelled, rechecked, scrub_text, words_left
 from middleware.kit.stream import EOT, FRAME
 
+SURE = 0.6  # how much a part of an unread id must look like a number on a tube to be taken for one
 WORDS = 40  # shown of those that stay
 _QUALITY = (MessageType.QC, MessageType.CALIBRATION)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -154,8 +156,10 @@ class _Scrubber:
 
     def nobody(self, text: str) -> bool:
         """An id that names no patient's tube."""
-        if self.driver.unread(text) or text in self._controls:
+        if text in self._controls:
             return True
+        if self.driver.unread(text):  # but "107632600512 dil" is a tube's number all the same
+            return not any(words.id_like(text[begin:end]) >= SURE for begin, end in tokens(text))
         return self._of_control is not None and self._of_control.match(text) is not None
 
     def meet(self, data: bytes) -> None:
@@ -185,8 +189,8 @@ class _Scrubber:
         left = left_of(self._text(after), self.secrets)
         told = [f"{left} names or numbers still stand in it, as values or codes: look"] if left else []
         if not self.structured:
-            words = words_left(self._text(after), self.driver.tests)
-            shown = f"{', '.join(words[:WORDS])}{' …' if len(words) > WORDS else ''}" if words else "none"
+            stay = words_left(self._text(after), self.driver.tests)
+            shown = f"{', '.join(stay[:WORDS])}{' …' if len(stay) > WORDS else ''}" if stay else "none"
             told.append(
                 "a dialect of its own: only the ids that the driver reads and what is labelled were replaced; "
                 f"words that stay: {shown}"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cache
 
 UNIQUE = 3  # characters from which on two texts never become the same one
+SHORT = 3
 TRIES = 200
 DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}|\d{6})?")
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -54,17 +55,22 @@ class Pseudonyms:
         """Texts that stand in the capture: nobody is given one of them."""
         self._avoid |= {original.lower() for original in originals}
 
-    def text(self, text: str) -> str:
-        """The text with every name and number replaced."""
+    def text(self, text: str, words: int = 0) -> str:
+        """The text with every name and number replaced, but for runs of letters of up to `words` characters."""
         made, before = [], 0
         for begin, end in tokens(text):
+            if end - begin <= words and text[begin:end].isalpha():
+                continue
             made += [text[before:begin], self.token(text[begin:end])]
             before = end
         return "".join([*made, text[before:]])
 
     def identity(self, text: str) -> str:
-        """The other id of a tube or a patient; one that is nobody's as it stands."""
-        return text if self.kept(text.strip()) else self.text(text)
+        """The other id of a tube or a patient; one that is nobody's as it stands. A short word beside a number, such
+        as "dil", says what became of the tube and stays."""
+        if self.kept(text.strip()):
+            return text
+        return self.text(text, SHORT if any(map(str.isdigit, text)) else 0)
 
     def token(self, token: str) -> str:
         """The other name of one name or number. All zeros stay: they are nobody's."""

@@ -162,6 +162,12 @@ def test_every_driver_reads_its_captures_as_before(raw: Path) -> None:
     assert [one for one in long - controls if one.encode() in made.raw] == []
 
 
+def test_the_number_of_a_diluted_tube_is_a_tube_s_number() -> None:
+    data = (CAPTURES / "snibe_maglumi/simple_frame_result_and_query.raw").read_bytes()
+    made = captured([Said(0, True, data)], "snibe_maglumi")
+    assert b"107632600512 dil" in data and b"107632600512" not in made.raw and b" dil|" in made.raw
+
+
 def test_short_ids_of_a_list_are_replaced_too() -> None:
     data = lis1a.frame(1, b"H|`^&\rQ|1|^101`102`103\rL|1\r", last=True)
     made = captured([Said(0, True, data)], "erba_xl")
