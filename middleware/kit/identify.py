@@ -76,10 +76,11 @@ def identify(data: bytes, tell: Callable[[int, int], None] = lambda _done, _all:
     """All there is to say about these bytes. `tell` is given how many of how many drivers have been tried."""
     looked = data[:MOST]
     stream = look(looked)
+    posted = look(looked.partition(b"\r\n\r\n")[2]) if stream.shape is Shape.HTTP else stream
     names = () if stream.shape in (Shape.EMPTY, Shape.CONTROLS) else driver_names()
     found: list[Fit] = []
     for number, name in enumerate(names, 1):
-        fit = fit_of(load_driver(name), stream)
+        fit = fit_of(load_driver(name), posted)
         if fit is not None:
             found.append(fit)
         tell(number, len(names))
@@ -127,7 +128,7 @@ class _Heard:
     def _sender(self) -> tuple[float, str]:
         if self.driver.speaks == "blocks":
             listed = sum(1 for row in self.rows if row.code in self.driver.tests or not self.driver.tests)
-            own = self.rows and listed * 2 > len(self.rows)
+            own = listed * 2 > len(self.rows) if self.rows else self.asked
             return (0.6 * SENDER, "its own dialect is read") if own else (0.0, "")
         if not self.driver.sender:
             return 0.1 * SENDER, ""

@@ -44,7 +44,7 @@ def signs(data: bytes) -> list[str]:
     parity = _parity(data)
     if parity:
         return [parity]
-    return [*_speed(data, shape), *_unheard(data), *_framing(data, shape), *_damage(data)]
+    return [*_speed(data, shape), *_unheard(data, shape), *_framing(data, shape), *_damage(data)]
 
 
 def _parity(data: bytes) -> str:
@@ -79,13 +79,13 @@ def _mostly_high(data: bytes) -> bool:
     return sum(1 for byte in data if byte >= 0x7F) > len(data) // 2
 
 
-def _unheard(data: bytes) -> Iterator[str]:
+def _unheard(data: bytes, shape: Shape) -> Iterator[str]:
     asked = data.count(ENQ)
     if STX not in data and b"MSH" not in data and asked >= REPEATED and not data.strip(ENQ + b"\x00\r\n"):
         yield NOBODY.format(count=asked)
     elif STX not in data and b"MSH" not in data and asked and EOT in data and not data.strip(ENQ + EOT + b"\x00\r\n"):
         yield "only ENQ and EOT: a keep-alive, or an analyzer whose ENQ nobody answers and which gives up"
-    if NAK in data:
+    if NAK in data and shape not in (Shape.BLOCKS, Shape.NOISE):  # there it may be a check byte
         yield "the analyzer itself says NAK: it refuses what the host sends it"
     times = _most_repeated(data)
     if times >= REPEATED:
@@ -108,6 +108,8 @@ def _framing(data: bytes, shape: Shape) -> Iterator[str]:
         yield "HL7 without VT and FS: the analyzer must be set to MLLP, else nobody can say where a message ends"
     if shape is Shape.BARE_BLOCKS:
         yield SIMPLE
+    if shape is Shape.HTTP:
+        yield "an HTTP request: its line is http-listen://HOST:PORT/path?from=ADDRESS"
     if shape is Shape.RECORDS:
         yield "ASTM records without frames: a file or HTTP takes them, a line does not; or set E1381 on the analyzer"
     if shape is Shape.FRAMES and ENQ not in data:

@@ -135,10 +135,16 @@ def test_what_cannot_be_drafted_is_one_sentence() -> None:
             draft(look(data), name, CATALOGUE)
 
 
-def test_text_of_a_capture_cannot_break_out_of_the_file() -> None:
-    odd = message('H|\\^&|||"""+exec("x")\\', "O|1|4711123", 'R|1|^^^a"b\\|1|', "L|1")
-    driver = load_text(text_of(draft(look(odd), "odd_words", CATALOGUE)), "odd_words")
-    assert driver.name == "odd_words"
+@pytest.mark.parametrize("quote", ['"', "'", "\"'", '"""', "\\", "\n", "\x85", "{x}", "\\'\""])
+def test_text_of_a_capture_cannot_break_out_of_the_file(quote: str) -> None:
+    evil = f"XN{quote}+[][7]+{quote}"
+    odd = message(f"H|\\^&|||{evil}", "O|1|4711123", f"R|1|^^^{evil}^718-7|1|{evil}", f"R|2|^^^B{evil}|{evil}|", "L|1")
+    text = text_of(draft(look(odd), "odd_words", CATALOGUE))
+    driver = load_text(text, "odd_words")  # raises IndexError when a text of the capture is run
+    assert driver.name == "odd_words" and len(driver.tests) <= 2
+
+
+def test_a_comment_is_one_short_line() -> None:
     assert safe('"""\n' + "x" * 300).startswith("''' x") and len(safe("x" * 300)) <= WIDTH
 
 

@@ -40,6 +40,13 @@ def test_another_sender_speaks_against_a_driver() -> None:
     assert any(reason.startswith("not its sender: 'XP-100") for reason in found["sysmex_xn"].reasons)
 
 
+def test_what_an_analyzer_posts_is_looked_into() -> None:
+    body = (CAPTURES / "diamond_smartlyte/typed_tube_high_potassium.raw").read_bytes()
+    found = identify(b"POST /ions HTTP/1.1\r\nHost: lab\r\n\r\n" + body)
+    assert found.fits[0].driver == "diamond_smartlyte" and found.fits[0].fits
+    assert any("http-listen" in sign for sign in found.signs)
+
+
 def test_what_the_bytes_do_not_tell_apart_has_one_score() -> None:
     first, second, *_ = identify((CAPTURES / "horiba_pentra/pentra60_damaged_units.raw").read_bytes()).fits
     assert {first.driver, second.driver} == {"horiba_micros", "horiba_pentra"}
