@@ -1,7 +1,7 @@
 """The engineer's commands: `driver new`, `identify`, `capture`, `replay --diff`. No logic lives here.
 
-Turns a command line into one call of the kit. Law: what makes no sense is one sentence and exit 2; nothing here writes
-a secret, the journal or the lab database.
+Turns a command line into one call of the kit. Law: what cannot be done is one sentence and exit 2; exit 1 says that no
+driver fits, or that something would change; nothing here writes a secret, the journal or the lab database.
 """
 
 from __future__ import annotations
@@ -52,25 +52,22 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _fail(text: str, code: int = 2) -> typer.Exit:
+def _fail(text: str) -> typer.Exit:
     typer.echo(text, err=True)
-    return typer.Exit(code)
+    return typer.Exit(2)
 
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """What a person can mend is one sentence: exit 2 when it was asked wrongly, 1 when a disk or database is wrong."""
+    """What a person can mend is one sentence and exit 2; 1 is a finding, never a disk or database that is wrong."""
     from middleware.kit import Misuse
     from middleware.trouble import Trouble, in_words
 
     try:
         with in_words():
             yield
-    except Misuse as wrong:
+    except (Misuse, Trouble) as wrong:
         raise _fail(str(wrong)) from wrong
-    except Trouble as trouble:
-        asked = isinstance(trouble.__cause__, OSError)
-        raise _fail(str(trouble), 2 if asked else 1) from trouble
 
 
 def _settings(config: Path) -> Settings:
@@ -125,7 +122,7 @@ def identify(
     """Say which drivers fit a stream and why, and what is wrong with a line. Advice: it never chooses a driver.
 
     While listening nothing is acknowledged, so the analyzer keeps its results. Exit 0: a driver fits. 1: none does.
-    2: it was asked wrongly.
+    2: it cannot be done, and why.
     """
     from middleware.kit import told
     from middleware.kit.identify import identify as look
@@ -227,7 +224,7 @@ def replay(
     """Run stored messages through today's drivers and this configuration, and show which reported values would change.
 
     Writes nothing: journal and lab database are opened read only. Exit 0: nothing would change. 1: something would.
-    2: it was asked wrongly.
+    2: it cannot be done, and why.
     """
     from datetime import UTC, datetime
 

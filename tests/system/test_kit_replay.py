@@ -248,6 +248,16 @@ def test_the_command_tells_by_its_exit_code(site: Path) -> None:
     )  # fmt: skip
 
 
+def test_a_laboratory_that_is_not_there_is_no_finding(site: Path) -> None:
+    journal = Journal.open(site / "var" / "journal.sqlite3")
+    journal.finish("bench", None, b"H|\\^&\rL|1\r", incomplete=False)
+    journal.close()
+    (site / "var" / "lab.sqlite3").unlink()
+    code, text = ran("--diff", "--since", "", "--config", str(site / "config"))
+    assert code == 2 and "labmitra db upgrade" in text
+    assert not (site / "var" / "lab.sqlite3").exists(), "nothing is made by looking"
+
+
 def test_what_makes_no_sense_is_one_sentence(site: Path) -> None:
     config = ("--config", str(site / "config"))
     assert ran(*config)[0] == 2
