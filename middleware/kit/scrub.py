@@ -65,6 +65,8 @@ HL7 = {
 TECHNICAL = frozenset({"curve", "threshold", "alarm"})  # what stands in remarks beside a curve (Horiba ABX)
 UNKNOWN = Rule(remarks=EVERYTHING)  # a record that no standard knows, Z segments, PD1, NK1, GT1, IN1 …
 ANALYSIS = frozenset({"O", "OBR", "ORC", "SPM", "SAC"})  # of a control nobody's, so they stay
+# Marks of the link, and the frame's number where a recorder took the marks away.
+_LEAD = re.compile("[\x00\x02-\x06\x0b\x1c \ufeff]*(?:[0-7](?=[A-Za-z][^\\w\\s]))?")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?![A-Za-z0-9 ])")
 
 
@@ -136,7 +138,8 @@ def parts(fields: Fields, text: str) -> Iterator[Part]:
     above = ""
     for found in re.finditer(r"[^\r\n]+", text):
         line = found[0]
-        lead = len(line) - len(line.lstrip("\x00\x02\x03\x04\x05\x06\x0b\x1c \ufeff"))
+        begins = _LEAD.match(line)
+        lead = begins.end() if begins else 0
         marks = _marks(fields, line[lead:], marks)
         if fields.hl7 and above == "OBX" and not _SEGMENT.match(line[lead:]):
             yield Part(found.start(), found.end(), "OBX", 5, 0, "")  # a value that goes on in the next line

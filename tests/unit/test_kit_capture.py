@@ -168,6 +168,16 @@ def test_the_number_of_a_diluted_tube_is_a_tube_s_number() -> None:
     assert b"107632600512 dil" in data and b"107632600512" not in made.raw and b" dil|" in made.raw
 
 
+def test_records_whose_frames_a_recorder_took_away() -> None:
+    lines = (
+        b"1H|\\^&|||XN-550\r5A\r2P|1||||RAI^SITA\r6B\r3O|1||^^998877665544^B\r7C\r"
+        b"4R|1|^^^^WBC^1|6.4|10*3/uL\r8D\r5L|1\r9E\r"
+    )
+    made = captured([Said(0, True, lines)])
+    assert b"SITA" not in made.raw and b"998877665544" not in made.raw
+    assert b"4R|1|^^^^WBC^1|6.4|10*3/uL\r8D\r" in made.raw
+
+
 def test_short_ids_of_a_list_are_replaced_too() -> None:
     data = lis1a.frame(1, b"H|`^&\rQ|1|^101`102`103\rL|1\r", last=True)
     made = captured([Said(0, True, data)], "erba_xl")
