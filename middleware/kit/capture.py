@@ -97,14 +97,15 @@ def _decoded(driver: Driver, data: bytes) -> list[Decoded]:
 
 
 def _charset(driver: Driver, data: bytes) -> str:
-    """In which all of these bytes can be read, as the driver would: its own, UTF-8, else ISO 8859-1."""
+    """In which these bytes can be read, as the driver would: its own, UTF-8, else ISO 8859-1. One damaged byte does
+    not make Latin of Hindi letters: then their halves would stay."""
     for charset in filter(None, (driver.charset, "utf-8")):
         try:
             data.decode(charset)
         except (UnicodeDecodeError, LookupError):
             continue
         return charset
-    return "latin-1"
+    return "utf-8" if re.search(rb"[\xe0-\xef][\x80-\xbf]{2}", data) else "latin-1"
 
 
 def _controls(messages: Sequence[Decoded]) -> frozenset[str]:

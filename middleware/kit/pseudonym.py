@@ -26,11 +26,11 @@ def wordy(char: str) -> bool:
     return char.isalnum() or unicodedata.category(char)[0] == "M"
 
 
-def tokens(text: str) -> list[tuple[int, int]]:
-    """Where the names and numbers of a text begin and end."""
+def tokens(text: str, part: Callable[[str], bool] = wordy) -> list[tuple[int, int]]:
+    """Where the names and numbers of a text begin and end; `part` says which characters they are made of."""
     found: list[tuple[int, int]] = []
     for at, char in enumerate(text):
-        if not wordy(char):
+        if not part(char):
             continue
         if found and found[-1][1] == at:
             found[-1] = (found[-1][0], at + 1)
@@ -58,7 +58,7 @@ class Pseudonyms:
     def text(self, text: str, words: int = 0) -> str:
         """The text with every name and number replaced, but for runs of letters of up to `words` characters."""
         made, before = [], 0
-        for begin, end in tokens(text):
+        for begin, end in tokens(text, self._part):
             if end - begin <= words and text[begin:end].isalpha():
                 continue
             made += [text[before:begin], self.token(text[begin:end])]
@@ -84,6 +84,10 @@ class Pseudonyms:
             self._given[key] = self._new(key)
         return "".join(self._as(old, new) for old, new in zip(token, self._given[key], strict=True))
 
+    def _part(self, char: str) -> bool:
+        """In bytes of an alphabet that is not known every byte above 127 may be part of a name."""
+        return wordy(char) or _raw(char) or (self._charset == "latin-1" and ord(char) >= 0x80)
+
     def _new(self, key: str) -> str:
         made = key
         for attempt in range(TRIES):
@@ -108,7 +112,8 @@ class Pseudonyms:
     def _noise(self, text: str, size: int) -> bytes:
         made = b""
         while len(made) < size:
-            made += hmac.new(self._salt, f"{len(made)}:{text}".encode(), hashlib.sha256).digest()
+            asked = f"{len(made)}:{text}".encode("utf-8", "surrogateescape")
+            made += hmac.new(self._salt, asked, hashlib.sha256).digest()
         return made
 
     def _char(self, char: str, noise: int, first: bool) -> str:
@@ -116,6 +121,8 @@ class Pseudonyms:
             return "123456789"[noise % 9] if first else "0123456789"[noise % 10]
         if char in _LOWER:
             return _LOWER[noise % 26]
+        if _raw(char) or (self._charset == "latin-1" and not char.isalpha()):
+            return chr((0xDC00 if _raw(char) else 0) + 0xE0 + noise % 23)
         choices = _relatives(char, self._charset)
         return choices[noise % len(choices)] if choices else char
 
@@ -126,6 +133,11 @@ class Pseudonyms:
 
     def _size(self, char: str) -> int:
         return len(char.encode(self._charset, "surrogateescape"))
+
+
+def _raw(char: str) -> bool:
+    """A byte that could not be read, as `surrogateescape` has it."""
+    return 0xDC80 <= ord(char) <= 0xDCFF
 
 
 @cache

@@ -168,6 +168,18 @@ def test_the_number_of_a_diluted_tube_is_a_tube_s_number() -> None:
     assert b"107632600512 dil" in data and b"107632600512" not in made.raw and b" dil|" in made.raw
 
 
+@pytest.mark.parametrize(
+    "encoded", ["सुनीता".encode(), "赵丽".encode("gb18030"), "Zoë".encode("latin-1"), b"\x81\x9f\xfe"]
+)
+def test_a_name_in_an_alphabet_that_is_not_known_is_replaced_byte_for_byte(encoded: bytes) -> None:
+    body = b"H|\\^&|||XN-550\rP|1||||" + encoded + b"^K\rO|1||^^998877665544^B\rL|1\r"
+    noise = b"\x91\xff\x05"  # a damaged byte elsewhere must not change how names are read
+    made = captured([Said(0, True, noise + lis1a.frame(1, body, last=True))])
+    left = made.raw[made.raw.index(b"P|1||||") + 7 :][: len(encoded)]
+    same = [a for a, b in zip(encoded, left, strict=True) if a == b and a >= 0x80]
+    assert encoded not in made.raw and len(same) <= len(encoded) * 2 // 3
+
+
 def test_records_whose_frames_a_recorder_took_away() -> None:
     lines = (
         b"1H|\\^&|||XN-550\r5A\r2P|1||||RAI^SITA\r6B\r3O|1||^^998877665544^B\r7C\r"
