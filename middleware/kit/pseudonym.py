@@ -132,7 +132,11 @@ class Pseudonyms:
         return shown if len(shown) == 1 and self._size(shown) == self._size(old) else new
 
     def _size(self, char: str) -> int:
-        return len(char.encode(self._charset, "surrogateescape"))
+        """Bytes of a letter; 0 for one that this alphabet does not have."""
+        try:
+            return len(char.encode(self._charset, "surrogateescape"))
+        except UnicodeEncodeError:
+            return 0
 
 
 def _raw(char: str) -> bool:
