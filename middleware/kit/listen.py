@@ -191,7 +191,9 @@ async def _listen(line_: Line, seconds: float, answers: Answers, heard: Heard, t
     def state(kind: str, text: str) -> None:
         if kind == "listening":
             heard.address = text
-        elif text not in heard.downs:
+        elif text in heard.downs:
+            return
+        else:
             heard.downs.append(text)
         tell(f"{kind}: {text}")
 
