@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from middleware.kit.cli import add_to
 from simulators.cli import app as simulate_app
 
 if TYPE_CHECKING:
@@ -309,6 +310,9 @@ def _settings(config: Path) -> Settings:
         return load(config, os.environ)
     except ConfigError as error:
         raise _fail(table(error.problems)) from error
+
+
+add_to(app)  # driver new, identify, capture, replay
 
 
 def main() -> None:

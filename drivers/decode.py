@@ -37,6 +37,11 @@ def decode_file(data: bytes, driver_name: str) -> dict[str, object]:
         driver = load_driver(driver_name)
     except KeyError as unknown:
         raise DecodeError(str(unknown.args[0])) from unknown
+    return decode_with(driver, data)
+
+
+def decode_with(driver: Driver, data: bytes) -> dict[str, object]:
+    """The same with a driver in hand, as for one that is not among the files of this package yet."""
     messages: list[dict[str, object]] = []
     problems: list[dict[str, str]] = []
     for found in _found(driver, data):
