@@ -197,6 +197,33 @@ def test_a_vidas_control_out_of_range_reaches_the_technician_as_a_flag() -> None
     assert (said.observations[0].flags, said.observations[0].unit) == (("conthnor",), "uIU/ml")
 
 
+def test_what_a_vidas_says_of_one_assay_is_not_said_of_the_next() -> None:
+    said = decode("biomerieux_mini_vidas", vidas(
+        "mtrsl", f"ci{TUBE}", "rtHBS", "rnHBs Ag", "td11/22/26", "qlPositif", "qn0.95", "rtHIV", "qn0.05",
+        "rtTSH", "qn>=60.00 uIU/ml", "qd10", "ncconthnor",
+    ))  # fmt: skip
+    assert [(row.code, row.name, row.value, row.coded, row.flags, row.observed_at) for row in said.observations] == [
+        ("HBS", "HBs Ag", "0.95", "Positif", ("Positif",), "11/22/26"),
+        ("HIV", None, "0.05", None, (), None),
+        ("TSH", None, ">=60.00", None, ("conthnor",), None),
+    ]
+
+
+def test_each_vidas_assay_is_of_the_sample_named_before_it() -> None:
+    said = decode("biomerieux_mini_vidas", vidas("mtrsl", "ci71", "rtTSH", "qn2", "ciC1", "rtTSH", "qn3"))
+    assert [(row.sample_id, row.value) for row in said.observations] == [("71", "2"), ("C1", "3")]
+    assert said.type is MessageType.RESULT
+    late = decode("biomerieux_mini_vidas", vidas("mtrsl", "rtTSH", "qn2", "ci71"))
+    assert [row.sample_id for row in late.observations] == ["71"]
+
+
+def test_vidas_messages_whose_end_marks_a_recorder_dropped_are_each_read() -> None:
+    stored = b"".join(vidas("mtrsl", f"ci{n}", "rtTSH", "qn2")[:-1] + b"\r\n" for n in (71, 72))
+    seen: Any = decode_file(stored, "biomerieux_mini_vidas")
+    assert [m["observations"][0]["sample_id"] for m in seen["messages"]] == ["71", "72"]
+    assert seen["problems"] == []
+
+
 # ---- Dimension --------------------------------------------------------------------------------------------------
 
 
