@@ -40,6 +40,7 @@ DRIVER = replace(
     value=("R.4.2", "R.4"),
     coded="R.4.1",
     observed_at=("R.13", "O.23"),
+    codes_are_the_sites=True,
     tests=TESTS,
     pushes=pushes,
 )

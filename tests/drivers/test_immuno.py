@@ -176,6 +176,13 @@ def test_every_generation_of_a_maglumi_assay_is_the_same_test(name: str) -> None
     assert {load_driver(driver).tests[name].test for driver in ("snibe_maglumi", "snibe_maglumi_hl7")} == {"TSH"}
 
 
+def test_a_maglumi_control_is_told_by_the_code_of_its_role_and_ids_may_have_parts() -> None:
+    head = "MSH|^~\\&|Maglumi User||Lis||20261122150108||OUL^R22|990|P|2.5|||NE|NE||UTF-8"
+    row = "OBX|1||TSH II||9.17^|uIU/mL^^UCUM|0.3 to 4.5|H|||F"
+    said = decode("snibe_maglumi_hl7", f"{head}\rSPM|1|L7&Maglumi^||Serum|||||||Q^^HL70369\rOBR|1|||TSH^1\r{row}\r")
+    assert (said.type, said.observations[0].sample_id, said.observations[0].unit) == (MessageType.QC, "L7", "uIU/mL")
+
+
 # ---- VIDAS ------------------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,20 @@ def test_the_calibrated_row_of_a_d10_is_the_one_to_report(calib: str, want: list
     assert [row.value for row in reported("biorad_d10", said) if row.value] == sorted(want, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("order", "sample_id"),
+    [
+        ("O|1|107632600424-003-05", "107632600424"),
+        ("O|1|107632600424-3^05", "107632600424"),
+        ("O|1|23-234567-001", "23-234567-001"),  # another lab's number: its hyphens are its own
+        ("O|1||107632600424-03-50520701-LIS003", "107632600424"),
+    ],
+)
+def test_a_place_in_the_rack_is_no_part_of_a_tubes_number(order: str, sample_id: str) -> None:
+    (row,) = decode("biorad_d10", astm(order, "R|1|^^^A1c^AREA|6.9|%", head="|||D10^07")).observations
+    assert row.sample_id == sample_id
+
+
 def test_an_id_of_hyphens_alone_is_none_and_marks_stand_beside_their_results_only() -> None:
     order = "O|1|------------------^0001^02" + "|" * 17 + "00000001^0"
     said = decode("arkray_adams", astm(order, "R|1|^^^ValueHbA1c|6"))
@@ -116,6 +130,12 @@ def test_premiers_own_messages_stand_beside_the_hba1c_they_are_about_and_h16_is_
     said = decode("trinity_hb9210", astm(*rows, head="|||PREMIER^1||||||X|||P|E 1394-97|20261122120110"))
     assert [row.comments for row in said.observations] == [("Code 8",), (), ()]
     assert said.sent_at == "20261122120110"
+
+
+def test_a_premier_whose_h_is_not_shifted_is_read_by_the_standards_numbers() -> None:
+    row = "R|1|^^^HbA1c|6.1|%"
+    said = decode("trinity_hb9210", astm("O|1||LOT7^1^3", row, head="|||PREMIER^1|||||X||Q|E 1394-97|20261122120110"))
+    assert (said.type, said.sent_at, said.observations[0].sample_id) == (MessageType.QC, "20261122120110", "LOT7")
 
 
 def tosoh(*records: str) -> bytes:

@@ -428,6 +428,9 @@ def test_a_code_that_a_site_assigns_is_nothing_until_the_site_says_what_it_is() 
     """Code 8 is TSH on one e 411 and T4 on another."""
     found = matched([row("8", "8.2", "uIU/ml")], context(sample("TSH")), load_driver("roche_cobas_e411"))
     assert [row.reason.rule for row in found.unmatched] == ["unknown_code"]
+    tisenc = load_driver("tisenc_accre")
+    found = matched([row("21", "2.0", "nmol/L")], context(sample("T3"), codes={"21": "T3"}), tisenc)
+    assert [(r.test, r.display, r.unit) for r in found.results] == [("T3", "130", "ng/dL")]
 
 
 def test_one_glucose_code_is_the_glucose_that_is_ordered_on_the_tube() -> None:
