@@ -111,6 +111,12 @@ def test_a_query_that_goes_on_in_another_block_is_answered_at_its_end() -> None:
     assert load_driver("sysmex_ca").answer(query) is not None
 
 
+def test_a_bound_has_the_point_that_its_parameter_implies() -> None:
+    head = b"\x02D1210101U221126123000000101   107632600536B               "
+    said = decode("sysmex_ca", head + b"041 >190 044<1000 043> 0.9 052  95  \x03")
+    assert [row.value for row in said.observations] == [">19.0", "<10.00", "> 0.9", "95"]
+
+
 # ---- RAPIDPoint -------------------------------------------------------------------------------------------------
 
 ANNOUNCED = (CAPTURES / "siemens_rapidpoint/new_sample_announced.raw").read_bytes()
@@ -201,7 +207,8 @@ XPERT = (
 
 @pytest.mark.parametrize(
     ("value", "masked"),
-    [("NOT DETECTED^", False), ("DETECTED MEDIUM^", False), ("INVALID^", True), ("ERROR^", True), ("NO RESULT^", True)],
+    [("NOT DETECTED^", False), ("DETECTED MEDIUM^", False), ("INVALID^", True), ("ERROR^", True), ("NO RESULT^", True),
+     ("NO RESULT - REPEAT TEST^", True), ("Invalid^", True), ("DETECTED - LOW^", False)],
 )
 def test_a_run_without_an_answer_is_masked_and_probes_are_details(value: str, masked: bool) -> None:
     said = decode("cepheid_genexpert", XPERT % (TUBE.encode(), value.encode()))
@@ -232,6 +239,7 @@ def test_a_line_of_columns_keeps_leading_zeros_and_one_that_lost_a_byte_is_not_r
     assert [row.sample_id for row in decode("arkray_spotchem_el", text % b"0007632   ").observations] == ["0007632"]
     assert [row.sample_id for row in decode("arkray_spotchem_el", text % (b" " * 10)).observations] == [None]
     whole = text % b"0007632   "
+    assert decode("arkray_spotchem_el", whole[:-1] + b"\r\n\x03").observations[0].value == "140"
     for lost in (12, 20, 33, 45, 50, 54):  # in the head, the id, the kind, the name, the value, the unit
         said = decode("arkray_spotchem_el", whole[:lost] + whole[lost + 1 :])
         assert said.type is MessageType.OTHER or said.observations[0].value == "140", lost

@@ -95,6 +95,18 @@ def test_architect_is_told_its_orders_and_that_there_are_none() -> None:
     assert [nothing.raw(n) for n in ("1", "3", "5", "13")] == ["Q", f"^{TUBE}", "^^^ALL", "X"]
 
 
+# ---- cobas e 411 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("done", "at"), [("", "20261122103000"), ("0" * 14, "20261122103000"), ("20261122101500", "20261122101500")]
+)
+def test_a_time_of_zeros_is_none_and_the_orders_time_counts(done: str, at: str) -> None:
+    order = f"O|1|{TUBE}|0^1^1^^S1^SC|ALL|R||||||N|||||||||||20261122103000|||F"
+    said = decode("roche_cobas_e411", f"H|\\^&|||cobas-e411^1\rP|1\r{order}\rR|1|^^^8/1/not|3|||||||||{done}\rL|1|N\r")
+    assert [row.observed_at for row in said.observations] == [at]
+
+
 # ---- VITROS -----------------------------------------------------------------------------------------------------
 
 VITROS = "H|\\^&|||3600812||||||||LIS2-A\r"
