@@ -112,6 +112,7 @@ DRIVER = Driver(
     framing=Framing(),
     reads=read,
     control_id=r"QC",
+    pseudo=r"0+",
     masked=MASK + r"\D?",  # the flag stands in the mask
     tests=TESTS,
     answers=answer,

@@ -298,6 +298,8 @@ FINECARE = (
         ("HbA1c  eGA(ADA)", "9.7 %  231 md/dl", "9.9", ("HbA1c", "9.7 %  231 md/dl", ())),
         ("HbA1c  eGA(ADA)", "9.7 %  231 md/dl↑", "", ("HbA1c", "9.7 %  231 md/dl↑", ("↑",))),
         ("Vitamin D", "<5.0", "", ("Vitamin D", "<5.0", ())),
+        ("CRP", "12.5 u ↑", "", ("CRP", "12.5", ("↑",))),
+        ("CRP", "12.5 mg", "", ("CRP", "12.5 mg", ())),
         ("MAU", "23.7 mg/L  ↑", "23.7", ("MAU", "23.7", ("↑",))),
         ("NT-proBNP", "Error", "", ("NT-proBNP", "Error", ())),
     ],
