@@ -28,6 +28,7 @@ from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire.blocks import Framing
 
 END = r"(?:^|\n)-{20,}[ ]*\r?\n"
+NEXT = r"\n(?=-+ Siemens)"  # of a report whose end was lost
 TITLE = re.compile(r"^-+ Siemens.*\n(.*)$", re.MULTILINE)
 WHEN = re.compile(r"^(\S+) +(\d{1,2}:\d\d) +(\d{1,2} \w{3} \d{4})", re.MULTILINE)
 SAMPLE = re.compile(r"^Patient +ID(.*)$", re.MULTILINE)
@@ -86,7 +87,7 @@ DRIVER = Driver(
     title="Siemens RAPIDLab 348",
     grade=Grade.CAPTURE,
     speaks="blocks",
-    framing=Framing(start=b"", end=b"", ends=END, ack=b"", nak=b"", silence=5.0),
+    framing=Framing(start=b"", end=b"", ends=f"{END}|{NEXT}", ack=b"", nak=b"", silence=5.0),
     reads=read,
     control_id=r"QC",
     pseudo=r"0+",

@@ -180,6 +180,13 @@ def test_a_report_without_its_end_files_nothing_also_when_the_next_follows() -> 
     assert (decode("sensacore_st200", after).type, after) == (MessageType.RESULT, whole)
 
 
+def test_the_next_patients_report_is_not_the_rest_of_one_whose_end_was_lost() -> None:
+    _, gases, *_ = texts("siemens_rapidlab", PRINTED["siemens_rapidlab"].read_bytes())
+    cut, after = texts("siemens_rapidlab", gases[: gases.rindex(b"\n-") + 1] + gases)
+    assert decode("siemens_rapidlab", cut).type is MessageType.INCOMPLETE
+    assert (decode("siemens_rapidlab", after).type, after) == (MessageType.RESULT, gases)
+
+
 # ---- Radiometer -------------------------------------------------------------------------------------------------
 
 ABL = b"H|\\^&|||ABL80^1\rP|1||%s\rO|1|%s|Sample #^7\rR|1|^^^K+^M|4.1|||||F|||1|20261106101210\rR|2|^^^Na+^M|140\r"

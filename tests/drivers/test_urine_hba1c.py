@@ -151,7 +151,10 @@ PEAK = "5 1SA1C V  15 650 182 200 248  104.57  5.5"
     [
         (("112107632600424        ", "300", "4   02 1   0", PEAK), ["5.5"], ()),
         (("112107632600424        ", "300", "4   02 2   0", PEAK), ["5.5"], ("2 peaks announced, 1 came",)),
-        ((PEAK, "112107632600424        ", "300", PEAK), ["5.5"], ("records before the first sample",)),
+        (
+            (PEAK, "112107632600424        ", "300", PEAK), ["5.5", "5.5"],
+            ("records before the first sample", "rows without a sample id"),
+        ),
         (
             ("112107632600424        ", "300", PEAK[:-1]), [],
             ("a peak whose columns are unknown: its row is left out",),
@@ -162,6 +165,15 @@ PEAK = "5 1SA1C V  15 650 182 200 248  104.57  5.5"
 def test_a_peak_that_is_missing_or_odd_is_said(records: tuple[str, ...], rows: list[str], problems: tuple[str]) -> None:
     said = decode("tosoh_hlc723", tosoh(*records))
     assert ([row.value for row in said.observations], said.problems) == (rows, problems)
+
+
+def test_a_sample_whose_record_1_is_lost_is_not_taken_for_the_one_before_it() -> None:
+    whole = ("112107632600424        ", "209100001", "300", "4   02 1   0", PEAK, "6", "8")
+    lost = ("209100002", "300", "4   02 1   0", PEAK.replace("  5.5", "  9.9"), "6", "8")
+    for records in (whole + lost, whole[:-1] + lost):  # with the end of the first, and without
+        said = decode("tosoh_hlc723", tosoh(*records))
+        assert [(row.sample_id, row.value) for row in said.observations] == [("107632600424", "5.5"), (None, "9.9")]
+        assert said.problems == ("records of a sample that is not named", "rows without a sample id")
 
 
 def test_a_damaged_record_is_not_used_and_a_rack_position_is_no_tube() -> None:
