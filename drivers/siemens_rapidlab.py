@@ -76,9 +76,12 @@ def read(form: Form, message: Message) -> Decoded:
 def ended(decoded: Decoded, text: str) -> Decoded:
     """The report with what is odd about it; without its end it is incomplete."""
     odd = ["the sample was short: the analyzer gives no values"] if "short sample" in text.lower() else []
-    if re.search(END, text):
+    if len(SAMPLE.findall(text)) > 1:
+        odd.append("two reports run together: nothing of them is filed")
+    elif re.search(END, text):
         return replace(decoded, problems=(*decoded.problems, *odd))
-    odd.append("the report has no end: nothing of it is filed")
+    else:
+        odd.append("the report has no end: nothing of it is filed")
     return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, *odd))
 
 

@@ -187,6 +187,16 @@ def test_the_next_patients_report_is_not_the_rest_of_one_whose_end_was_lost() ->
     assert (decode("siemens_rapidlab", after).type, after) == (MessageType.RESULT, gases)
 
 
+@pytest.mark.parametrize(
+    ("driver", "begin"), [("sensacore_st200", b"Sample test:"), ("siemens_rapidlab", b"--- Siemens Diagnostics")]
+)
+def test_two_reports_that_run_together_are_filed_to_nobody(driver: str, begin: bytes) -> None:
+    whole = next(text for text in texts(driver, PRINTED[driver].read_bytes()) if b"mmol/L" in text)
+    damaged = whole.replace(begin, b"???")
+    said = decode(driver, whole.rstrip(b"\xb0-\x1b\x00 \r\n") + b"\r\n" + damaged)
+    assert (said.type, said.problems[-1].partition(":")[0]) == (MessageType.INCOMPLETE, "two reports run together")
+
+
 # ---- Radiometer -------------------------------------------------------------------------------------------------
 
 ABL = b"H|\\^&|||ABL80^1\rP|1||%s\rO|1|%s|Sample #^7\rR|1|^^^K+^M|4.1|||||F|||1|20261106101210\rR|2|^^^Na+^M|140\r"

@@ -289,6 +289,24 @@ def test_pads_before_the_line_that_names_a_sample_are_nobodys_and_the_next_repor
     assert [(row.sample_id, row.value) for row in said.observations] == [(None, "normal"), ("42", "normal")]
 
 
+def test_pads_whose_first_line_is_damaged_or_lost_are_not_the_sample_befores() -> None:
+    first, pads = "42,,,N1,0000,S,2026/11/22,13:05:01,\r\n", "0 normal      88.5             ,URO\r\n" + (
+        "1 +-    50    43.4             ,GLU\r\n"
+    )
+    for lost in (first.replace("42", "43").replace("/22", "?22"), ""):
+        said = decode("sysmex_uc1000", first + pads + lost + pads)
+        assert [row.sample_id for row in said.observations] == ["42", "42", None, None]
+        assert [row.code for row in said.observations] == ["URO", "GLU"] * 2
+        assert len(said.problems) == 2
+
+
+def test_a_urit_report_without_its_id_is_not_the_sample_befores() -> None:
+    said = decode("urit_50", URIT.format("7", " GLU -\r\nNO.000008 2026-11-22\r\n GLU +1"))
+    assert [(row.sample_id, row.value) for row in said.observations] == [("7", "-"), (None, "+1")]
+    mixed = decode("urit_50", URIT.format("7", " GLU -\r\nID:QC2\r\n GLU +1"))
+    assert ([row.sample_id for row in mixed.observations], mixed.type) == (["7", "QC2"], MessageType.RESULT)
+
+
 def test_a_control_of_a_strip_reader_is_told_by_its_id_and_a_text_without_pads_is_other() -> None:
     assert decode("urit_50", URIT.format("QC1", "GLU -")).type is MessageType.QC
     assert decode("urit_50", "\x02self test ok\x03").type is MessageType.OTHER
