@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
-from drivers.driver import Decoded, Kind, Message, MessageType, WorkOrder, load_driver
+from drivers.decode import decode_file
+from drivers.driver import Decoded, DecodeError, Kind, Message, MessageType, WorkOrder, load_driver
 from drivers.wire import blocks
 from middleware import model
 from middleware.catalogue import read_catalogue
@@ -115,6 +117,17 @@ def test_a_bound_has_the_point_that_its_parameter_implies() -> None:
     head = b"\x02D1210101U221126123000000101   107632600536B               "
     said = decode("sysmex_ca", head + b"041 >190 044<1000 043> 0.9 052  95  \x03")
     assert [row.value for row in said.observations] == [">19.0", "<10.00", "> 0.9", "95"]
+
+
+def test_texts_whose_marks_a_recorder_dropped_are_read_where_the_driver_knows_them() -> None:
+    block = "D1210101U221126123000000101   10763260042{}B               041  145 "
+    seen: Any = decode_file("\r\n".join(block.format(n) for n in (4, 5)).encode(), "sysmex_ca")
+    assert [m["observations"][0]["sample_id"] for m in seen["messages"]] == ["107632600424", "107632600425"]
+    strip = b"ID:%s\r\rNO.000007 2026-11-22\r\r GLU -\r\r"
+    ended: Any = decode_file(strip % b"71" + b"\x03" + strip % b"72" + b"\x03", "urit_50")
+    assert [m["observations"][0]["sample_id"] for m in ended["messages"]] == ["71", "72"]
+    with pytest.raises(DecodeError, match="nothing in it can be read"):
+        decode_file(b"no block of this analyzer", "sysmex_ca")
 
 
 # ---- RAPIDPoint -------------------------------------------------------------------------------------------------
