@@ -26,7 +26,7 @@ from drivers.engine.chemistry import chemistry
 from drivers.engine.form import Form, RowText
 from drivers.engine.immuno import assays
 
-AMOUNT = re.compile(r"\s*((?:[<>]=?)?\s*\d+(?:\.\d+)?)(.*)", re.DOTALL)
+AMOUNT = re.compile(r"\s*((?:[<>]=?)?\s*\d+(?:[.,]\d+)?)(?![\d.,])(.*)", re.DOTALL)
 TESTS = chemistry({"HBA1C": "HbA1c", "UMALB": "MAU", "CRP": "CRP"}) | assays(
     {"TSH": "TSH", "T3": "T3", "T4": "T4", "VITD": ("Vitamin D",), "FERR": "Ferritin"}
 )
