@@ -20,9 +20,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import ASTM, Decoded, Grade, WorkOrder
+from drivers.driver import ASTM, Decoded, Grade, Message, WorkOrder
 from drivers.engine.replies import told
 from drivers.engine.snibe import TESTS
+from drivers.wire import lis2a
 from drivers.wire.blocks import ACK, ENQ, EOT, Framing
 from drivers.wire.lis2a import Value
 
@@ -35,7 +36,18 @@ def whole(texts: Sequence[bytes]) -> bool:
     return not joined.startswith((b"H", b"h")) or re.search(rb"[\r\n][Ll]\W", joined) is not None
 
 
+MARKS = "\x02\x03\x04\x05 "
 SIMPLE = Framing(answers={ENQ: ACK}, whole=whole, asks_first=True, closing=EOT)
+
+
+def nobodys(decoded: Decoded, message: Message) -> Decoded:
+    """Nothing checks a simple block: a record whose letter is damaged may have been the O of the rows below it."""
+    records = lis2a.lines(lis2a.text(message.body.partition(SIMPLE.start)[2]))
+    if all(record.strip(MARKS)[:1].upper() in lis2a.RECORD_TYPES for record in records if record.strip(MARKS)):
+        return decoded
+    rows = tuple(row._replace(sample_id=None) for row in decoded.observations)
+    odd = "a record is damaged: whose rows these are is not known"
+    return replace(decoded, observations=rows, problems=(*decoded.problems, odd))
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
@@ -66,5 +78,6 @@ DRIVER = replace(
     bare_frames=True,
     framings={"e1381": None, "simple": SIMPLE},
     tests=TESTS,
+    settles=nobodys,
     answers=answer,
 )

@@ -188,6 +188,15 @@ def test_every_generation_of_a_maglumi_assay_is_the_same_test(name: str) -> None
     assert {load_driver(driver).tests[name].test for driver in ("snibe_maglumi", "snibe_maglumi_hl7")} == {"TSH"}
 
 
+def test_rows_of_a_simple_block_with_a_damaged_record_are_nobodys() -> None:
+    """No checksum: the O of the second tube came as 0, its result would have been the first tube's."""
+    rows = "P|1\rO|1|71||^^^TSH\rR|1|^^^TSH|1.2|uIU/mL\rO|2|72||^^^TSH\rR|1|^^^TSH|9.8|uIU/mL\rL|1|N\r"
+    block = f"\x02{MAGLUMI.partition('Q|')[0]}{rows}\x03"
+    sound, damaged = decode("snibe_maglumi", block), decode("snibe_maglumi", block.replace("O|2", "0|2"))
+    assert [row.sample_id for row in sound.observations] == ["71", "72"]
+    assert ([row.sample_id for row in damaged.observations], len(damaged.problems)) == ([None, None], 2)
+
+
 def test_a_maglumi_control_is_told_by_the_code_of_its_role_and_ids_may_have_parts() -> None:
     head = "MSH|^~\\&|Maglumi User||Lis||20261122150108||OUL^R22|990|P|2.5|||NE|NE||UTF-8"
     row = "OBX|1||TSH II||9.17^|uIU/mL^^UCUM|0.3 to 4.5|H|||F"
