@@ -14,7 +14,7 @@ Cannot: answer its query (a message TSREQ with the sample in QPD-3; it is kept a
 from dataclasses import replace
 
 from drivers.driver import HL7, Grade
-from drivers.engine.snibe import TESTS
+from drivers.engine.snibe import CONTROL_ID, TESTS
 
 DRIVER = replace(
     HL7,
@@ -25,7 +25,7 @@ DRIVER = replace(
     value="OBX.5.1",
     observed_at=("OBX.19.1", "OBX.14.1", "MSH.7"),
     control=(("SPM.11.1", "Q"), ("MSH.11", "Q")),
-    control_id=r"QC",
+    control_id=CONTROL_ID,
     pseudo=r"0+|.* dil",
     tests=TESTS,
 )

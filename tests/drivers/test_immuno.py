@@ -197,6 +197,15 @@ def test_rows_of_a_simple_block_with_a_damaged_record_are_nobodys() -> None:
     assert ([row.sample_id for row in damaged.observations], len(damaged.problems)) == ([None, None], 2)
 
 
+@pytest.mark.parametrize(
+    ("sample_id", "type_"),
+    [("$7", MessageType.QC), ("CTRL 1", MessageType.QC), ("QC-2", MessageType.QC), ("C60", MessageType.RESULT)],
+)
+def test_a_maglumi_control_is_told_by_its_id(sample_id: str, type_: MessageType) -> None:
+    body = f"{MAGLUMI.partition('Q|')[0]}P|1\rO|1|{sample_id}||^^^TSH\rR|1|^^^TSH|1.2|uIU/mL\rL|1|N\r"
+    assert decode("snibe_maglumi", body).type is type_
+
+
 def test_a_maglumi_control_is_told_by_the_code_of_its_role_and_ids_may_have_parts() -> None:
     head = "MSH|^~\\&|Maglumi User||Lis||20261122150108||OUL^R22|990|P|2.5|||NE|NE||UTF-8"
     row = "OBX|1||TSH II||9.17^|uIU/mL^^UCUM|0.3 to 4.5|H|||F"
