@@ -226,6 +226,12 @@ def test_only_a_tubes_number_typed_for_the_patient_names_a_tube(typed: str, barc
     assert [row.observed_at for row in said.observations] == ["20261106101210", "20261106101210", None]
 
 
+@pytest.mark.parametrize("place", [b"|QC #^34|||||||||||Arterial^", b"|||||||||||||QCLevel^C8002"])
+def test_a_control_of_an_abl80_is_told_by_its_run_and_its_level(place: bytes) -> None:
+    said = decode("radiometer_abl80", b"H|\\^&|||ABL80^1\rP|1\rO|1|" + place + b"\rR|1|^^^K+^M|4.1|mmol/L\rL|1|N\r")
+    assert said.type is MessageType.QC
+
+
 # ---- GeneXpert --------------------------------------------------------------------------------------------------
 
 XPERT = (

@@ -82,6 +82,7 @@ def test_of_a_diluted_architect_test_in_one_message_the_latest_is_reported() -> 
     said = architect(arc(1, "F", "> 31000"), arc(2, "F", "90739.27", "1:15", at="20261122103000"))
     assert load_driver("abbott_architect").reportable(said.observations) == (False, True)
     assert [row.comments for row in said.observations] == [(), ("dilution 1:15",)]
+    assert architect(arc(1, "F", "140", "STANDARD")).observations[0].comments == ()
 
 
 def test_architect_is_told_its_orders_and_that_there_are_none() -> None:
