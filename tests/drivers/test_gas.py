@@ -254,6 +254,17 @@ def test_a_run_without_an_answer_is_masked_and_probes_are_details(value: str, ma
     assert load_driver("cepheid_genexpert").reportable(said.observations) == (True, False, False)
 
 
+def test_a_test_of_one_result_is_told_by_its_code_for_the_host() -> None:
+    """Its probes have that code where results have theirs, and no assay's name."""
+    result = b"R|1|^HIV QL^^^Xpert HIV-1 Qual^2^HIV-1^|NOT DETECTED^|||||F\r"
+    rows = result + b"R|2|^^^HIV QL^^^SPC^Ct|^31.0\rL|1|N\r"
+    said = decode("cepheid_genexpert", b"H|@^\\|1||Lab^GeneXpert^6.2\rP|1\rO|1|7||^^^HIV QL\r" + rows)
+    assert [(row.code, row.name, row.value, row.kind) for row in said.observations] == [
+        ("HIV QL", "HIV-1", "NOT DETECTED", Kind.MEASUREMENT), ("HIV QL", "SPC", "31.0", Kind.DETAIL),
+    ]  # fmt: skip
+    assert said.problems == ()
+
+
 def test_what_the_catalogue_does_not_have_waits_where_a_person_sees_it() -> None:
     said = decode("cepheid_genexpert", XPERT % (TUBE.encode(), b"DETECTED LOW^"))
     found = match(said, context("cepheid_genexpert", "AFB"), load_driver("cepheid_genexpert"))
