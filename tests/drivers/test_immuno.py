@@ -214,6 +214,13 @@ def test_a_maglumi_control_is_told_by_the_code_of_its_role_and_ids_may_have_part
     assert (said.type, said.observations[0].sample_id, said.observations[0].unit) == (MessageType.QC, "L7", "uIU/mL")
 
 
+def test_a_maglumi_asks_in_hl7_by_tsreq_and_is_told_nothing() -> None:
+    head = "MSH|^~\\&|Maglumi X3||Lis||20261122150108||TSREQ|1|P|2.5|||NE|NE||UTF-8"
+    said = decode("snibe_maglumi_hl7", f"{head}\rQPD|TSREQ||{TUBE} ^^A01^1|0\rRCP|I||R\r")
+    assert (said.type, said.query_sample_ids, said.query_raw) == (MessageType.QUERY, (TUBE,), (f"{TUBE} ^^A01^1",))
+    assert load_driver("snibe_maglumi_hl7").answer(said) is None
+
+
 # ---- VIDAS ------------------------------------------------------------------------------------------------------
 
 
