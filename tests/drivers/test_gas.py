@@ -254,6 +254,12 @@ def test_a_run_without_an_answer_is_masked_and_probes_are_details(value: str, ma
     assert load_driver("cepheid_genexpert").reportable(said.observations) == (True, False, False)
 
 
+def test_a_patient_of_a_query_is_never_taken_for_a_tube() -> None:
+    """Q-3 is patient^sample: a tube without a patient first, then one with."""
+    said = decode("cepheid_genexpert", b"H|@^\\|1||Lab^GeneXpert^6.2\rQ|1|^71@P9^72@P8^||||||||||O\rL|1|N\r")
+    assert (said.type, said.query_sample_ids) == (MessageType.QUERY, ("71", "72"))
+
+
 def test_a_test_of_one_result_is_told_by_its_code_for_the_host() -> None:
     """Its probes have that code where results have theirs, and no assay's name."""
     result = b"R|1|^HIV QL^^^Xpert HIV-1 Qual^2^HIV-1^|NOT DETECTED^|||||F\r"
