@@ -30,6 +30,6 @@ DRIVER = replace(
     title="Abbott Afinion",
     grade=Grade.CAPTURE,
     sender=r"Afinion",
-    sample_id="P.4",
+    sample_id="P.4.1",
     tests=TESTS,
 )

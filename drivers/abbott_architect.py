@@ -28,6 +28,7 @@ from drivers.wire.lis2a import Value
 FINAL, INTERPRETATION, COUNTS = "final", "interpretation", "preliminary RLU"
 WORDS = {"nonreactive": "Non-reactive", "reactive": "Reactive", "positive": "Positive", "negative": "Negative"}
 NOTHING = "X"
+NONE = ("", "UNDILUTED", "STANDARD")  # of the i and of the c module: no dilution that a person has to know of
 
 TESTS = {number: known() for number in ("133", "281", "531", "580", "651")}  # anti-HBs, HBc IgM, CMV, anti-HBc, hCG
 
@@ -35,7 +36,7 @@ TESTS = {number: known() for number in ("133", "281", "531", "580", "651")}  # a
 def diluted(row: Observation, sent: RowText) -> Observation:
     """The row with its dilution as a comment, where there is one."""
     dilution = (sent.get("R.3.6") or "").strip()
-    return row if dilution in ("", "UNDILUTED") else row._replace(comments=(f"dilution {dilution}", *row.comments))
+    return row if dilution in NONE else row._replace(comments=(f"dilution {dilution}", *row.comments))
 
 
 def interpreted(decoded: Decoded, _message: Message) -> Decoded:

@@ -26,7 +26,7 @@ BLOCK = re.compile(r"(\S.{4})(..)(.{5})(.) (.{6}) ?")
 
 def read(form: Form, message: Message) -> Decoded:
     """One measured sample. There is no checksum: a line whose columns do not fit has lost bytes and is not read."""
-    text = "".join(texts_of(form, message.body))
+    text = "".join(texts_of(form, message.body)).rstrip("\r\n")
     head = HEAD.match(text)
     measured = [BLOCK.fullmatch(group) for group in groups(text[head.end() :], 21)] if head else []
     if head is None or None in measured:

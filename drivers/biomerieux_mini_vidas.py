@@ -12,8 +12,9 @@ are calibrators.
 Quirks: A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a
 mini VIDAS begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits
 behind GS, of either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each
-message. One message may hold several assays of one sample. A competitive assay is positive when its number is low: the
-interpretation is what counts for tests with words.
+message. One message may hold several assays: what stands behind an rt is of that assay alone, what stands before the
+first of all; of several ci the one before an assay is its sample. A competitive assay is positive when its number is
+low: the interpretation is what counts for tests with words.
 Cannot: order (`mpr` of a VIDAS PC); say which century a two-digit year is of, or which of two numbers is the month.
 """
 
@@ -30,7 +31,7 @@ from drivers.wire import blocks
 from drivers.wire.blocks import ACK, ENQ, Framing
 
 CONTROL, CALIBRATOR = re.compile(r"C[1-3]"), re.compile(r"S[1-3]")
-NUMBER = re.compile(r"([<>]?\s*\d[\d.,]*)\s*(.*)", re.DOTALL)
+NUMBER = re.compile(r"([<>]?=?\s*\d[\d.,]*)\s*(.*)", re.DOTALL)
 REACTIVE = {
     **dict.fromkeys(("positive", "positif", "pos", "reactive", "positivo"), "Reactive"),
     **dict.fromkeys(
@@ -60,18 +61,29 @@ def fields(text: str) -> Iterator[tuple[str, str]]:
 
 
 def read(form: Form, message: Message) -> Decoded:
-    """A message rsl: each rt begins an assay's row; what stands before the first is the sample's."""
+    """A message rsl: each rt begins an assay's row; what stands before the first is of all of them."""
     said = list(fields("".join(texts_of(form, message.body))))
-    about = dict(reversed(said))  # of a tag that comes again the first
-    if about.get("mt") != "rsl":
-        return other(MessageType.OTHER, f"a message {about.get('mt', '')!r} that is no result")
+    kind = dict(reversed(said)).get("mt", "")
+    if kind != "rsl":
+        return other(MessageType.OTHER, f"a message {kind!r} that is no result")
     starts = [number for number, (tag, _) in enumerate(said) if tag == "rt"]
-    sheet = Sheet(form, about.get("ci"))
+    head = dict(reversed(said[: starts[0]])) if starts else {}  # of a tag that comes again the first
+    named = [(number, text) for number, (tag, text) in enumerate(said) if tag == "ci" and text]
+    sheet = Sheet(form, named[0][1] if named else None)
     for begin, end in zip(starts, [*starts[1:], len(said)], strict=True):
-        _assay(sheet, about | dict(said[begin:end]))
-    sample = sheet.sample_id or ""
-    calibration = MessageType.CALIBRATION if CALIBRATOR.fullmatch(sample) else None
-    return sheet.decoded(calibration, control=CONTROL.fullmatch(sample) is not None or about.get("rt") == "QCV")
+        if len({text for _, text in named}) > 1:
+            sheet.sample_id = next((text for number, text in reversed(named) if number < begin), None)
+        _assay(sheet, head | dict(said[begin:end]))
+    return sheet.decoded(_type(sheet))
+
+
+def _type(sheet: Sheet) -> MessageType:
+    """Controls and calibrators by the names of their samples; a message that has a patient's too is no control."""
+    if sheet.rows and all(CONTROL.fullmatch(row.sample_id or "") or row.code == "QCV" for row in sheet.rows):
+        return MessageType.QC
+    if sheet.rows and all(CALIBRATOR.fullmatch(row.sample_id or "") for row in sheet.rows):
+        return MessageType.CALIBRATION
+    return MessageType.RESULT
 
 
 def _assay(sheet: Sheet, said: dict[str, str]) -> None:

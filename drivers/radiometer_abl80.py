@@ -6,7 +6,8 @@ Proof   capture: an ABL80 BASIC that measured electrolytes only; not yet run bes
 Where things sit: sample O-3, when the site fills it; else P-4, what the user typed as the patient's id, when it is
 twelve digits, as our tubes have · code R-3 component 4, component 5 M measured or C calculated · value R-4, `.....`
 when there is none · unit R-5 · flags R-7 · range R-6 · status R-9 · time R-13, only in the first R of a sample and
-meant for all of them · control O-12 or H-12 Q, or an id that begins QC · specimen O-16.
+meant for all of them · control O-12 or H-12 Q, `QCLevel^lot` in O-16 (else the specimen), `QC #` in O-4 (these two as
+public interfaces recorded them), or an id that begins QC.
 Quirks: There is no accession number: O-3 is empty, O-4 `Sample #^259` counts the analyzer's own runs, and what else was
 typed in P-4 names a patient, not a tube. Gases and calculated values are not the catalogue's tests.
 Cannot: give controls a lot but by their id; answer queries.
@@ -55,8 +56,9 @@ DRIVER = replace(
     aspect="R.3.5",
     aspects={"M": "measured", "C": "calculated"},
     observed_at=("R.13", "R.12"),
+    control=(*ASTM.control, ("O.16.1", "QCLEVEL"), ("O.4.1", "QC #")),
     control_id=r"QC",
-    pseudo=r"0+|Sample #.*",
+    pseudo=r"0+|(?:Sample|QC) #.*",
     tests=TESTS,
     retells=retells,
     settles=settles,

@@ -11,9 +11,9 @@ R-6 · status R-9 · time O-23 (R-13 is empty) · a C record carries the number 
 QC in O-4 component 5.
 Quirks: Frames hold 240 characters and are cut anywhere, even inside ids and inside L. TSREQ^REAL asks with Q-3
 `^^id^sequence^rack^position^^S1^SC`; Q-13 is O or A and both ask: A does not cancel here. The answer TSDWN^REPLY is the
-one that Roche's analyzers share (engine/roche). Application codes are assigned by the site: TESTS is the list of the
-captured analyzer as far as its units tell it, config/analyzers.toml overrides it. Borderline has no catalogue value: it
-is held.
+one that Roche's analyzers share (engine/roche). Application codes are assigned by the site, no message says what they
+mean: config/analyzers.toml has to. TESTS is, by the catalogue's own codes, how units and interpretations are read.
+Borderline has no catalogue value: it is held.
 Cannot: say which assay a site gave a code; report a borderline answer; tell the time of the measurement, only that of
 the report.
 """
@@ -26,9 +26,9 @@ from drivers.engine.roche import FORM, pushes
 
 INTERPRETATION = {"-1": "Non-reactive", "1": "Reactive"}
 
-TESTS = assays(
-    {"B12": "1", "FERR": "3", "T3": "6", "T4": "7", "TSH": "8", "FT4": "9", "FT3": "10", "VITD": "11"}
-) | markers(INTERPRETATION, {"HCV": "4", "HBSAG": "5", "HIV": "12"})
+TESTS = assays({test: test for test in ("B12", "FERR", "T3", "T4", "TSH", "FT4", "FT3", "VITD")}) | markers(
+    INTERPRETATION, {test: test for test in ("HCV", "HBSAG", "HIV")}
+)
 
 
 DRIVER = replace(
@@ -40,6 +40,7 @@ DRIVER = replace(
     value=("R.4.2", "R.4"),
     coded="R.4.1",
     observed_at=("R.13", "O.23"),
+    codes_are_the_sites=True,
     tests=TESTS,
     pushes=pushes,
 )

@@ -55,9 +55,11 @@ def read(form: Form, message: Message) -> Decoded:
         if name.strip() and value and ":" not in line:
             sheet.add(name, value, None if value == "NA" else unit)
     decoded = sheet.decoded(control=says_control(particular(text, "Analyze Type")))
-    if re.search(END, text):
+    together = text.count("Patient ID") > 1
+    if re.search(END, text) and not together:
         return decoded
-    odd = "the report has no end: nothing of it is filed"
+    odd = "two reports run together" if together else "the report has no end"
+    odd += ": nothing of it is filed"
     return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, odd))
 
 

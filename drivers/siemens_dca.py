@@ -25,7 +25,7 @@ DRIVER = replace(
     title="Siemens DCA Vantage",
     grade=Grade.CAPTURE,
     sender=r"DCA V(ANTAGE|antage)",
-    sample_id="P.3",
+    sample_id="P.3.1",
     observed_at=("R.12", "R.13"),
     tests=TESTS,
 )

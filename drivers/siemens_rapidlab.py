@@ -28,6 +28,7 @@ from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire.blocks import Framing
 
 END = r"(?:^|\n)-{20,}[ ]*\r?\n"
+NEXT = r"\n(?=-+ Siemens)"  # of a report whose end was lost
 TITLE = re.compile(r"^-+ Siemens.*\n(.*)$", re.MULTILINE)
 WHEN = re.compile(r"^(\S+) +(\d{1,2}:\d\d) +(\d{1,2} \w{3} \d{4})", re.MULTILINE)
 SAMPLE = re.compile(r"^Patient +ID(.*)$", re.MULTILINE)
@@ -75,9 +76,12 @@ def read(form: Form, message: Message) -> Decoded:
 def ended(decoded: Decoded, text: str) -> Decoded:
     """The report with what is odd about it; without its end it is incomplete."""
     odd = ["the sample was short: the analyzer gives no values"] if "short sample" in text.lower() else []
-    if re.search(END, text):
+    if len(SAMPLE.findall(text)) > 1:
+        odd.append("two reports run together: nothing of them is filed")
+    elif re.search(END, text):
         return replace(decoded, problems=(*decoded.problems, *odd))
-    odd.append("the report has no end: nothing of it is filed")
+    else:
+        odd.append("the report has no end: nothing of it is filed")
     return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, *odd))
 
 
@@ -86,7 +90,7 @@ DRIVER = Driver(
     title="Siemens RAPIDLab 348",
     grade=Grade.CAPTURE,
     speaks="blocks",
-    framing=Framing(start=b"", end=b"", ends=END, ack=b"", nak=b"", silence=5.0),
+    framing=Framing(start=b"", end=b"", ends=f"{END}|{NEXT}", ack=b"", nak=b"", silence=5.0),
     reads=read,
     control_id=r"QC",
     pseudo=r"0+",

@@ -22,7 +22,7 @@ from drivers.driver import ASTM, Grade, Observation, measurement
 from drivers.engine.choose import best_of_each_test
 
 SECONDS = {"s": "1", "S": "1", "sec": "1", "Sec": "1"}
-INR = measurement("INR", "{INR}", {"INR ISI": "1", "INR": "1", "ISI": "1"})
+INR = measurement("INR", "{INR}", {"INR ISI": "1", "INR": "1"})
 
 TESTS = {
     **dict.fromkeys(("SPT", "PT"), measurement("PT", "s", SECONDS)),

@@ -38,6 +38,7 @@ LAYOUTS = tuple(
 UNITS = {"1": ("s", 1), "3": ("ratio", 2), "4": ("INR", 2)}  # last digit of the parameter → unit, decimals
 NOTHING = "000"
 MASK = r"[*/+X-]+"
+DIGITS = re.compile(r"([<>]?) *([0-9]+)")  # a bound has the point of its number: ">190" is not 190 seconds
 NAMES = {"041": "PT seconds", "043": "PT ratio", "044": "PT INR", "051": "APTT"}
 TESTS = {
     "041": measurement("PT", "s"),
@@ -50,11 +51,12 @@ TESTS = {
 def number(code: str, sent: str) -> str:
     """The value with the point that its parameter implies; what holds an error or no digits stays as sent."""
     value = sent.strip()
-    if not value.isdigit() or code[2:] not in UNITS:
+    found = DIGITS.fullmatch(value)
+    if found is None or code[2:] not in UNITS:
         return value
     decimals = UNITS[code[2:]][1]
-    whole = value.rjust(decimals + 1, "0")
-    return f"{whole[:-decimals]}.{whole[-decimals:]}"
+    whole = found[2].rjust(decimals + 1, "0")
+    return f"{found[1]}{whole[:-decimals]}.{whole[-decimals:]}"
 
 
 def moment(date: str, time: str) -> str | None:
@@ -110,6 +112,7 @@ DRIVER = Driver(
     framing=Framing(),
     reads=read,
     control_id=r"QC",
+    pseudo=r"0+",
     masked=MASK + r"\D?",  # the flag stands in the mask
     tests=TESTS,
     answers=answer,

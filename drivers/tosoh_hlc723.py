@@ -55,23 +55,29 @@ class Sample:
         """One more record, by its first character."""
         self.records.setdefault(record[:1], []).append(record[1:])
 
+    def ends_before(self, record: str) -> bool:
+        """True when the record is of another sample: this one has its end, or its head says something else."""
+        kind, said = record[:1], record[1:]
+        return "8" in self.records or (kind in "234" and kind in self.records and said not in self.records[kind])
+
     def of(self, kind: str) -> list[str]:
         """The records of a kind, as sent, without their first character."""
         return self.records.get(kind, [])
 
 
 def samples(records: Iterable[str]) -> tuple[list[Sample], list[str]]:
-    """The samples of a message, and the records that stand before the first: nobody's."""
+    """The samples of a message, and what is odd: records whose record 1 did not come are a sample without an id."""
     found: list[Sample] = []
-    astray = []
+    odd: list[str] = []
     for record in records:
         if record[:1] == "1":
             found.append(Sample(record))
-        elif found:
-            found[-1].add(record)
-        else:
-            astray.append(record)
-    return found, astray
+            continue
+        if not found or found[-1].ends_before(record):
+            odd.append("records before the first sample" if not found else "records of a sample that is not named")
+            found.append(Sample(""))
+        found[-1].add(record)
+    return found, odd
 
 
 def peaks(sheet: Sheet, sample: Sample) -> list[str]:
@@ -105,9 +111,8 @@ def chromatogram(sheet: Sheet, sample: Sample) -> None:
 
 def read(form: Form, message: Message) -> Decoded:
     """The peaks of every sample of a message, each with its curve."""
-    found, astray = samples(texts_of(form, message.body))
+    found, odd = samples(texts_of(form, message.body))
     sheet = Sheet(form, None)
-    odd = ["records before the first sample"] if astray else []
     for sample in found:
         sheet.sample_id = sample.sample_id or None
         odd += peaks(sheet, sample)

@@ -59,10 +59,12 @@ def read(form: Form, message: Message) -> Decoded:
     """The pads of each strip in the text."""
     sheet, moment, odd = Sheet(form, None), list[str](), list[str]()
     lines = [line.strip() for text in texts_of(form, message.body) for line in re.split(r"[\r\n]+", text)]
-    named = False
+    named, begun = False, 0
     for line in filter(None, (line.replace("\xab", " ").strip() for line in lines)):
         identity, number = ID.fullmatch(line), NUMBER.fullmatch(line)
         pad = PAD.fullmatch(line)
+        if (identity or number) and sheet.rows[begun:]:  # the next report, whose id may be lost
+            sheet.sample_id, begun = None, len(sheet.rows)
         if identity:
             sheet.sample_id, named = identity[1].strip() or None, True
         elif number or HEAD.match(line):

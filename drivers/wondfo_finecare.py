@@ -4,8 +4,9 @@ Manual  Wondfo, Finecare FIA meter LIS protocol (not public); messages that inte
 Proof   capture: an HbA1c; not yet run beside a lab's own analyzer
 
 Where things sit: sample PID-1 · code the first name in OBX-4, names parted by two blanks (`HbA1c  eGA(ADA)`)
-· value OBX-5, the first number, when it is the whole text or OBX-13 says the same number again; else the text as sent,
-which is held · unit OBX-6, of the first name · range OBX-7 · flag: an arrow in OBX-5 · time OBX-14 · control MSH-11 Q.
+· value OBX-5, the first number, when it is the whole text but for the unit of OBX-6, or OBX-13 says the same number
+again; else the text as sent, which is held · unit OBX-6, of the first name · range OBX-7 · flag: an arrow in OBX-5 ·
+time OBX-14 · control MSH-11 Q.
 Quirks: Near-HL7: segments have no set ids; PID-1, OBR-1 and OBX-1 hold the sample number; a text may be broken by a
 line end, so a line that begins no segment goes on with the one before. UTF-8, whatever MSH-17 says. OBR-2 is the
 strip's lot. The other results of one OBX stay in its raw text, by their names: seen by the technician, reported never.
@@ -25,7 +26,7 @@ from drivers.engine.chemistry import chemistry
 from drivers.engine.form import Form, RowText
 from drivers.engine.immuno import assays
 
-AMOUNT = re.compile(r"\s*((?:[<>]=?)?\s*\d+(?:\.\d+)?)(.*)", re.DOTALL)
+AMOUNT = re.compile(r"\s*((?:[<>]=?)?\s*\d+(?:[.,]\d+)?)(?![\d.,])(.*)", re.DOTALL)
 TESTS = chemistry({"HBA1C": "HbA1c", "UMALB": "MAU", "CRP": "CRP"}) | assays(
     {"TSH": "TSH", "T3": "T3", "T4": "T4", "VITD": ("Vitamin D",), "FERR": "Ferritin"}
 )
@@ -46,7 +47,7 @@ def one_value(row: Observation, text: RowText) -> Observation:
     flags = tuple(arrow for arrow in ("↑", "↓") if arrow in value) or row.flags
     plain = value.replace("↑", "").replace("↓", "").strip()
     first, again = AMOUNT.fullmatch(plain), AMOUNT.fullmatch(text.get("OBX.13") or "")
-    if first and (not first[2] or (again and again[1] == first[1])):
+    if first and (first[2].strip() in ("", row.unit) or (again and again[1] == first[1])):
         value = first[1]
     kind = listed.kind if listed else row.kind
     return row._replace(code=code, name=name or None, value=value, flags=flags, kind=kind)
@@ -57,7 +58,7 @@ DRIVER = replace(
     name="wondfo_finecare",
     title="Wondfo Finecare",
     grade=Grade.CAPTURE,
-    sender=r"FineCare",
+    sender=r"(?i)finecare",
     sample_id="PID.1",
     code="OBX.4",
     observed_at=("OBX.14", "OBR.7"),

@@ -29,10 +29,11 @@ Answerer = Callable[[Message], "list[bytes] | None"]
 def codes_for(driver: Driver, analyzer: AnalyzerSettings, catalogue: Iterable[str]) -> dict[str, str]:
     """Catalogue test → the code this analyzer knows it by: the site's own codes first, then the driver's.
 
-    A well-behaved analyzer (`codes_are_catalogue`) is told the catalogue's own codes where neither names one.
+    A well-behaved analyzer (`codes_are_catalogue`) is told the catalogue's own codes where neither names one. One whose
+    codes only the site knows (`codes_are_the_sites`) is told those alone.
     """
     listed = {code: meaning.test for code, meaning in driver.tests.items()
-              if meaning.kind is Kind.MEASUREMENT and meaning.test}  # fmt: skip
+              if meaning.kind is Kind.MEASUREMENT and meaning.test and not driver.codes_are_the_sites}  # fmt: skip
     found: dict[str, str] = {}
     own = {test: test for test in catalogue} if driver.codes_are_catalogue else {}
     for code, tests in (*analyzer.codes.items(), *listed.items(), *own.items()):

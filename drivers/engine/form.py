@@ -114,6 +114,7 @@ class Form:
     one_record_a_frame: bool = False
     bare_frames: bool = False  # its frames end without a CR, and so do those sent to it
     codes_are_catalogue: bool = False  # an unlisted code may be a catalogue code or a LOINC
+    codes_are_the_sites: bool = False  # `tests` says by catalogue codes how tests are read: none of them is ordered by
     tests: Mapping[str, TestCode] = field(default_factory=dict)
     unlisted: Unlisted = a_measurement
     retells: Retells | None = None  # the family's word on one row, after the addresses were read

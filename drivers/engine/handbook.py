@@ -126,7 +126,7 @@ def directions(form: Driver) -> str:
 def codes(form: Driver) -> str:
     """How many codes are mapped to how many tests."""
     count = sum(known.test is not None for known in form.tests.values())
-    if not count:
+    if not count or form.codes_are_the_sites:
         return "the catalogue's own, LOINC" if form.codes_are_catalogue else "by the site"
     return f"{count} for {len(_tests(form))} test{'s' * (len(_tests(form)) > 1)}"
 

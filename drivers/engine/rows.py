@@ -206,12 +206,12 @@ class Reader:
         return self.time(fields, standing.above) if self.times_in_rows else standing.observed_at
 
     def time(self, fields: Fields, above: Above) -> str | None:
-        """The first time that was sent; all zeros is none."""
+        """The first time that was sent; all zeros is none: then the next address counts."""
         for record, get in self.times:
             source = fields if record == self.dialect.row else above.get(record)
             found = get(source) if source is not None else None
-            if found:
-                return self.moment(found, found)
+            if found and (said := self.moment(found, found)):
+                return said
         return None
 
     def columns(self, value: str) -> tuple[tuple[int, ...], tuple[Any, ...]]:
@@ -311,7 +311,7 @@ def _observer(use: Reader) -> Observe:
             units[unit_text], flags, ranges[range_text], states[status_text], aspects[aspect_text],
             (),  # comments: they follow the row
             value[0] not in _DIGITS and masked(value) is not None if value else False,
-            times[time_text] if has_time and time_text else read_time(fields, standing),
+            (times[time_text] if has_time and time_text else None) or read_time(fields, standing),
             kind,
             ordinal,
             read_coded(fields) if read_coded is not None and component in (raw or "") else None,

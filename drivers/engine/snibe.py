@@ -13,6 +13,7 @@ from drivers.engine.immuno import assays
 from drivers.engine.words import TestCode
 
 GENERATIONS = ("", " II", " III", " IV")
+CONTROL_ID = r"QC|CTRL|CONTROL|\$"  # how the vendor's host chapter has controls named, as working interfaces know it
 
 
 NAMES = {

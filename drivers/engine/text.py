@@ -53,7 +53,7 @@ class Sheet:
         if type_ is None:
             type_ = MessageType.QC if control or self._of_controls() else MessageType.RESULT
         odd = list(problems)
-        if self.rows and self.sample_id is None:
+        if any(row.sample_id is None for row in self.rows):
             odd.append("rows without a sample id")
         if [row for row in self.rows if row.code is None and row.kind is Kind.MEASUREMENT]:
             odd.append("rows without a test code")

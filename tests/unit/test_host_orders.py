@@ -34,6 +34,11 @@ def told(desk: Desk, *ids: str, analyzer: AnalyzerSettings = BENCH) -> list[tupl
     ]
 
 
+def test_an_analyzer_whose_codes_only_the_site_knows_is_told_those_alone() -> None:
+    bench = replace(BENCH, codes={"117": "TSH"})
+    assert host_orders.codes_for(load_driver("roche_cobas_e411"), bench, ("TSH", "HIV")) == {"TSH": "117"}
+
+
 def test_an_awaited_tube_is_told_with_its_tests(desk: Desk) -> None:
     made = desk.register("HB", "PLT")
     assert told(desk, desk.sample_id(made)) == [(desk.sample_id(made), ["HB", "PLT"])]

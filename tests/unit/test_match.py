@@ -418,10 +418,19 @@ def test_codes_of_a_well_behaved_analyzer() -> None:
 
 
 def test_the_site_s_table_wins_over_the_driver_s() -> None:
-    """Code 8 is TSH on one e 411 and T4 on another."""
-    e411 = load_driver("roche_cobas_e411")
-    found = matched([row("8", "8.2", "ug/dl")], context(sample("T4"), codes={"8": "T4"}), e411)
+    """A test is named on the analyzer: T3 may be what it calls its T4."""
+    access = load_driver("beckman_access")
+    found = matched([row("T3", "8.2", "ug/dL")], context(sample("T4"), codes={"T3": "T4"}), access)
     assert [(r.test, r.display, r.unit) for r in found.results] == [("T4", "8.2", "ug/dL")]
+
+
+def test_a_code_that_a_site_assigns_is_nothing_until_the_site_says_what_it_is() -> None:
+    """Code 8 is TSH on one e 411 and T4 on another."""
+    found = matched([row("8", "8.2", "uIU/ml")], context(sample("TSH")), load_driver("roche_cobas_e411"))
+    assert [row.reason.rule for row in found.unmatched] == ["unknown_code"]
+    tisenc = load_driver("tisenc_accre")
+    found = matched([row("21", "2.0", "nmol/L")], context(sample("T3"), codes={"21": "T3"}), tisenc)
+    assert [(r.test, r.display, r.unit) for r in found.results] == [("T3", "130", "ng/dL")]
 
 
 def test_one_glucose_code_is_the_glucose_that_is_ordered_on_the_tube() -> None:
