@@ -312,7 +312,7 @@ def _settings(config: Path) -> Settings:
         raise _fail(table(error.problems)) from error
 
 
-add_to(app)  # driver new, identify, capture, replay
+add_to(app, driver_app)  # driver new, identify, capture, replay
 
 
 def main() -> None:

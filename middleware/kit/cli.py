@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from middleware.settings import Settings
 
 HOME = Path(__file__).parents[2]
-driver_app = typer.Typer(help="Drivers of analyzers.", no_args_is_help=True)
 
 Config = Annotated[
     Path, typer.Option("--config", exists=True, file_okay=False, help="Folder with lab.toml, analyzers.toml, …")
@@ -45,9 +44,9 @@ Json = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over files that are there.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the kit's commands to the front door."""
-    app.add_typer(driver_app, name="driver")
+def add_to(app: typer.Typer, drivers: typer.Typer) -> None:
+    """Add the kit's commands to the front door; `drivers` are those of `labmitra driver`."""
+    drivers.command("new")(driver_new)
     for command in (identify, capture, replay):
         app.command()(command)
 
@@ -86,7 +85,6 @@ def _progress(done: int, all_: int) -> None:
         typer.echo(f"\r{done} of {all_}" + ("\n" if done == all_ else ""), err=True, nl=False)
 
 
-@driver_app.command("new")
 def driver_new(
     capture_file: Annotated[Path, typer.Option("--from-capture", exists=True, dir_okay=False, help="Bytes of a line.")],
     name: Annotated[str, typer.Option(help="maker_model, such as sysmex_xn.")],
