@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
 
-.PHONY: help install run demo-once test lint bench crash fuzz browser clean
+.PHONY: help install run demo-once test lint docs bench crash fuzz browser clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ lint: $(TEST_STAMP)  ## ruff, mypy --strict, import contracts
 test: $(TEST_STAMP) browser lint  ## everything: lint, unit, wire, pages, browser, system, PostgreSQL
 	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/browser
 	$(BIN)/pytest -n 2 --dist loadgroup tests/browser  # apart: the browser's event loop never ends in its process
+
+docs: $(STAMP)  ## make docs/analyzers.md anew from the drivers
+	$(BIN)/labmitra driver list --markdown > docs/analyzers.md
 
 bench: $(TEST_STAMP)  ## measure, print the table, write bench/results.md
 	$(BIN)/python -m bench

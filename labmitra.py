@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from middleware.kit.cli import add_to
 from simulators.cli import app as simulate_app
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Lab Mitra: from analyzer bytes to the patient's phone.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+driver_app = typer.Typer(help="The analyzers that are known.", no_args_is_help=True)
 db_app = typer.Typer(help="The lab's and the report service's databases.", no_args_is_help=True)
 user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
+app.add_typer(driver_app, name="driver")
 app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
 app.add_typer(simulate_app, name="simulate", help="Pretend to be an analyzer, or the SMS gateway.")
@@ -71,6 +74,29 @@ def decode(
         raise _fail(f"{file}: {error.strerror}") from error
     except DecodeError as error:
         raise _fail(f"{file}: {error}") from error
+
+
+@driver_app.command("list")
+def driver_list(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As docs/analyzers.md has them, each with its page.")
+    ] = False,
+) -> None:
+    """List the drivers: name, analyzer, proof, directions, codes that are mapped."""
+    from drivers.engine import handbook
+
+    typer.echo(handbook.markdown() if markdown else "\n".join(handbook.listing()), nl=not markdown)
+
+
+@driver_app.command("show")
+def driver_show(name: Annotated[str, typer.Argument(help="A file of drivers/, without .py.")]) -> None:
+    """Show a driver's page: manual, proof, where things sit, quirks, what it cannot."""
+    from drivers.engine import handbook
+
+    try:
+        typer.echo(handbook.show(name))
+    except KeyError as error:
+        raise _fail(error.args[0]) from error
 
 
 @app.command()
@@ -284,6 +310,9 @@ def _settings(config: Path) -> Settings:
         return load(config, os.environ)
     except ConfigError as error:
         raise _fail(table(error.problems)) from error
+
+
+add_to(app, driver_app)  # driver new, identify, capture, replay
 
 
 def main() -> None:

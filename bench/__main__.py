@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import decode, line_serial, pipeline, receive, spine
+from bench import answers, decode, line_serial, pipeline, receive, spine
 from bench.rows import Row, show, table
 
 PARTS: dict[str, Callable[[Path], list[Row]]] = {
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "receive": receive.rows,
     "serial": lambda _folder: line_serial.rows(),
     "pipeline": lambda _folder: pipeline.rows(),
+    "answers": lambda _folder: answers.rows(),
     "spine": spine.rows,
 }
 RESULTS = Path(__file__).parent / "results.md"

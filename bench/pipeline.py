@@ -1,13 +1,14 @@
 """`python -m bench.pipeline`: how fast blood counts go from the journal into the lab database, empty and well filled.
 
-Turns a journal full of messages into figures: decode, match, verify and record by the real worker, with no results
-stored and with a million. Law: both laboratories take turns in one run, medians; what is stored is spread over a year
-of patients, samples and orders, most of it released, so that delta checks find earlier values.
+Turns a journal full of messages into figures: decode, match, verify and record by the real worker in its own process,
+with no results stored and with a million. Law: both laboratories take turns in one run, medians; what is stored is
+spread over a year of patients, samples and orders, most of it released, so that delta checks find earlier values.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -18,11 +19,12 @@ from random import Random
 
 from bench.rows import Row, show
 from bench.stored import CBC, Archive, Visit
-from middleware import migrate, work
-from middleware.journal import Journal
+from middleware import migrate
+from middleware.journal import Journal, JournalReader
 from middleware.lab import Lab, make_engine
 from middleware.settings import AnalyzerSettings, Settings, load
 from middleware.store.books_view import message_books
+from middleware.work_apart import WorkApart
 
 ROOT = Path(__file__).parent.parent
 ANALYZER = AnalyzerSettings("xn", "sysmex_xn", "Sysmex", "tcp-listen://127.0.0.1:0")
@@ -42,25 +44,33 @@ def message(visit: Visit, random: Random) -> bytes:
 
 @dataclass
 class Bench:
-    """One laboratory with its journal, and `stored` results in it."""
+    """One laboratory with its journal and its worker, and `stored` results in it."""
 
     lab: Lab
     archive: Archive
-    journal: Journal
     random: Random = field(default_factory=lambda: Random(7))
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    worker: WorkApart | None = None
+    journal: Journal | None = None
+
+    def start(self) -> None:
+        """From here on there are threads: every worker is made before."""
+        assert self.worker is not None
+        self.journal = Journal.open(self.lab.settings.journal)
+        self.worker.start(self.lab, self.journal)
 
     def round(self, count: int) -> None:
-        """Register `count` tubes, let the analyzer speak of each, and time the worker."""
+        """Register `count` tubes, let the analyzer speak of each, and time the worker until all are marked as done."""
+        assert self.journal is not None and self.worker is not None
         for visit in self.archive.register(count):
             self.journal.finish(ANALYZER.name, None, message(visit, self.random), False)
-        worker = work.Worker(self.lab, self.journal)
-        start, busy = time.perf_counter(), time.process_time()
-        if not worker._drain():
-            raise RuntimeError("the worker gave up")
+        start, busy = time.perf_counter(), processor(self.worker.pid)
+        self.worker.wake()
+        while JournalReader(self.lab.settings.journal).unprocessed(1):
+            time.sleep(0.01)
         self.rates.append(count / (time.perf_counter() - start))
-        self.cpu.append((time.process_time() - busy) / count * 1000)
+        self.cpu.append((processor(self.worker.pid) - busy) / count * 1000)
 
     def balanced(self) -> bool:
         """Every measurement is in one place."""
@@ -68,13 +78,22 @@ class Bench:
             return all(books.balanced for books in message_books(conn))
 
     def close(self) -> None:
-        """Let go of both files."""
-        self.journal.close()
+        """Let go of all."""
+        if self.worker is not None:
+            self.worker.stop()
+        if self.journal is not None:
+            self.journal.close()
         self.lab.engine.dispose()
 
 
+def processor(pid: int) -> float:
+    """Seconds of processor that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def open_bench(folder: Path, stored: int, url: str = "") -> Bench:
-    """A laboratory under `folder` with about `stored` results of the last year."""
+    """A laboratory under `folder` with about `stored` results of the last year; not started."""
     folder.mkdir(parents=True, exist_ok=True)
     settings: Settings = load(ROOT / "config", {"LABMITRA_STORE__VAR": str(folder)})
     url = url or f"sqlite:///{folder / 'lab.sqlite3'}"
@@ -82,7 +101,7 @@ def open_bench(folder: Path, stored: int, url: str = "") -> Bench:
     migrate.upgrade(url)
     archive = Archive(url, settings)
     archive.fill(stored)
-    return Bench(Lab(make_engine(url), settings), archive, Journal.open(settings.journal))
+    return Bench(Lab(make_engine(url), settings), archive)
 
 
 def rates(benches: Sequence[Bench], rounds: int, count: int) -> None:
@@ -102,6 +121,10 @@ def rows(stored: int = 1_000_000, rounds: int = 5, count: int = 400, say: Callab
         folder, start = Path(name), time.perf_counter()
         empty, full = open_bench(folder / "empty", 0), open_bench(folder / "full", stored)
         say(f"{stored} results stored in {time.perf_counter() - start:.0f} s")
+        for bench in (empty, full):
+            bench.worker = WorkApart(bench.lab.settings)
+        for bench in (empty, full):
+            bench.start()
         try:
             rates((empty, full), rounds, count)
             if not (empty.balanced() and full.balanced()):

@@ -126,11 +126,12 @@ class Archive:
             released_by="bench", observed_at="20261122101500",
         )  # fmt: skip
         first = (visit.order_id - 1) * len(CBC) + 1
+        tube = f"{self._random.getrandbits(64):016x}"  # the shape of match's identities
         for n, (code, test, unit, typical, decimals) in enumerate(CBC):
             value = f"{typical * (1 + self._random.uniform(-spread, spread)):.{decimals}f}"
             number = next(self._results)
             rows[ResultRow].append(_with(
-                ResultRow, like, id=number, identity=f"{self._random.getrandbits(256):064x}", ordinal=n + 1,
+                ResultRow, like, id=number, identity=f"{tube}{self._random.getrandbits(192):048x}", ordinal=n + 1,
                 order_test_id=first + n, test=test, code=code, verbatim=value, value=value, display=value, unit=unit,
             ))  # fmt: skip
             if spread > 0.1 and n % 2:

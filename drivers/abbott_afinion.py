@@ -4,46 +4,32 @@ Manual  Abbott, Afinion 2 data connectivity guide (ASTM); H-5, P-4, R-7 as worki
 Proof   capture: an HbA1c of an Afinion 2; not yet run beside a lab's own analyzer
 
 Where things sit: sample P-4, the id typed or scanned as the patient's (O-3 is empty, O-4 the run number) · code R-3
-component 4 · value R-4: `<5.6` and `>15.0` where the range ends (R-7 `<` or `>`), `---` where nothing could be
-measured · unit R-5 · flag R-7, also `!` ambiguous · status R-9, always F · operator R-11 · time R-13 · H-12 Q quality
-control. O-16 is where the blood was taken, O-25 the cartridge's lot.
-Albumin and creatinine come with ACR and are of urine; its LDL is calculated.
+component 4 · value R-4: `<5.6` and `>15.0` where the range ends (R-7 `<` or `>`), `---` where nothing could be measured
+· unit R-5 · flag R-7, also `!` ambiguous · range R-6 · status R-9, always F · operator R-11 · time R-13 · control H-12
+Q. O-16 is where the blood was taken, O-25 the cartridge's lot.
+Quirks: Albumin and creatinine come with ACR and are of urine; its LDL is calculated.
 Cannot: tell a patient's number from a tube's: the tube's number has to be scanned as the patient's id. Convert HbA1c in
 mmol/mol (IFCC, not a factor): held. Take orders.
 """
 
-from drivers.driver import Driver, Grade, measurement
+from dataclasses import replace
 
-LIPID = {"mmol/L": "38.67", "mmol/l": "38.67"}
-CREATININE = {"mmol/L": "11.312", "mmol/l": "11.312"}  # 113.12 g/mol
+from drivers.driver import ASTM, Grade
+from drivers.engine.chemistry import chemistry
 
-TESTS = {
-    "HbA1c": measurement("HBA1C", "%"),
-    "CRP": measurement("CRP", "mg/L"),
-    "ACR": measurement("ACR", "mg/g{creat}", {"mg/g": "1", "mg/mmol": "8.840"}),  # 113.12 g/mol
-    "Alb": measurement("UMALB", "mg/dL", {"mg/L": "0.1", "mg/l": "0.1"}),
-    "Creat": measurement("UCREAT", "mg/dL", CREATININE),
-    "Chol": measurement("CHOL", "mg/dL", LIPID),
-    "HDL": measurement("HDL", "mg/dL", LIPID),
-    "LDL": measurement("LDLC", "mg/dL", LIPID),
-    "Trig": measurement("TG", "mg/dL", {"mmol/L": "88.57", "mmol/l": "88.57"}),
-}
+TESTS = chemistry(
+    {
+        "HBA1C": "HbA1c", "CRP": "CRP", "ACR": "ACR", "UMALB": "Alb", "UCREAT": "Creat", "CHOL": "Chol", "HDL": "HDL",
+        "LDLC": "LDL", "TG": "Trig",
+    }
+)  # fmt: skip
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="abbott_afinion",
     title="Abbott Afinion",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"Afinion",
-    sample_id="P.4",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("H.12", "Q"), ("O.12", "Q")),
-    pseudo=r"0+",
+    sample_id="P.4.1",
     tests=TESTS,
 )

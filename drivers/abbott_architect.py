@@ -3,13 +3,13 @@
 Manual  Abbott, ARCHITECT System ASTM Interface Manual
 Proof   capture: an auto-diluted result, a query of an i1000SR; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-3 (O-4 `id^carrier^position`) · R-3 component 4 the assay's number, 5 its name, 6 the
-dilution (UNDILUTED, `1:15`), 7 P the protocol, 8 the reagent lot, 11 which of three rows this is: F the result,
-I its interpretation in words, P the counts (RLU) behind it · value R-4, `> 31000.00` with a blank · unit R-5 · flags
-R-7 (> < outside the measuring range) · status R-9, R when it was sent before · time R-13 · control O-12 Q.
-Of a test the F row is reported, of several the latest; an I row alone only where there is no F row; counts never. The
-interpretation stands beside the F row too (`coded`), in the catalogue's word where it has one; a dilution is a comment.
-A sample that was out of range comes again, diluted, as a message of its own: the rules hold a second result.
+Where things sit: sample O-3 (O-4 `id^carrier^position`) · code R-3 component 4, the assay's number, 5 its name, 6 the
+dilution (UNDILUTED, `1:15`), 7 P the protocol, 8 the reagent lot, 11 which of three rows this is: F the result, I its
+interpretation in words, P the counts (RLU) behind it · value R-4, `> 31000.00` with a blank · unit R-5 · flags R-7 (> <
+outside the measuring range) · range R-6 · status R-9, R when it was sent before · time R-13 · control O-12 Q.
+Quirks: Of a test the F row is reported, of several the latest; an I row alone only where there is no F row; counts
+never. The interpretation stands beside the F row too (`coded`), in the catalogue's word where it has one; a dilution is
+a comment. A sample that was out of range comes again, diluted, as a message of its own: the rules hold a second result.
 One session holds many messages. A query is Q-3 `^id`; Q-13 A cancels it. "Nothing to do" is its Q again with Q-13 X.
 Assay numbers depend on the assay files that are loaded: config/analyzers.toml says what they are.
 Cannot: say which control lot it is but by the id; tell units that an assay file leaves out.
@@ -18,7 +18,7 @@ Cannot: say which control lot it is but by the id; tell units that an assay file
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, Observation, WorkOrder, known
+from drivers.driver import ASTM, Decoded, Grade, Message, Observation, WorkOrder, known
 from drivers.engine.choose import best_of_each_test
 from drivers.engine.form import RowText
 from drivers.engine.replies import header, order
@@ -28,6 +28,7 @@ from drivers.wire.lis2a import Value
 FINAL, INTERPRETATION, COUNTS = "final", "interpretation", "preliminary RLU"
 WORDS = {"nonreactive": "Non-reactive", "reactive": "Reactive", "positive": "Positive", "negative": "Negative"}
 NOTHING = "X"
+NONE = ("", "UNDILUTED", "STANDARD")  # of the i and of the c module: no dilution that a person has to know of
 
 TESTS = {number: known() for number in ("133", "281", "531", "580", "651")}  # anti-HBs, HBc IgM, CMV, anti-HBc, hCG
 
@@ -35,7 +36,7 @@ TESTS = {number: known() for number in ("133", "281", "531", "580", "651")}  # a
 def diluted(row: Observation, sent: RowText) -> Observation:
     """The row with its dilution as a comment, where there is one."""
     dilution = (sent.get("R.3.6") or "").strip()
-    return row if dilution in ("", "UNDILUTED") else row._replace(comments=(f"dilution {dilution}", *row.comments))
+    return row if dilution in NONE else row._replace(comments=(f"dilution {dilution}", *row.comments))
 
 
 def interpreted(decoded: Decoded, _message: Message) -> Decoded:
@@ -74,28 +75,15 @@ def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     return [lis2a.build(records, charset="utf-8")]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="abbott_architect",
     title="Abbott ARCHITECT",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"ARCHITECT",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_name="R.3.5",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.11",
     aspects={"F": FINAL, "I": INTERPRETATION, "P": COUNTS},
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    resent="R",
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=TESTS,
     retells=diluted,
     settles=interpreted,

@@ -4,17 +4,18 @@ Manual  Agappe, Mispa CX4 user manual, appendix E: LIS communication 1.1 (it is 
 Proof   manual: its printed messages [V], checksums right for Dirui's sender only; no capture of a lab's own analyzer
 
 Where things sit: sample O-3 component 1 of `id^number^disk^position^dilution`; where the analyzer runs by number
-component 1 is empty: the number is a running one and no tube's · code R-3 component 4 · value R-4, also below zero
-· unit R-5 · range R-6, `low^high\\critical low^critical high`, `^\\^` when none is set · flag R-7 (N L H; controls
-`>+3SD`) · status R-9 · time R-13. A control has no id in O-3 and its name and lot in O-4 (`name^lot`); R-6 is then
-its rule. A query is Q-3 of the same five components; a batch is several Q in one message.
-Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves
-all glucose tubes. Cannot: be told orders by this driver (it takes one O for each test).
+component 1 is empty: the number is a running one and no tube's · code R-3 component 4 · value R-4, also below zero ·
+unit R-5 · range R-6, `low^high\\critical low^critical high`, `^\\^` when none is set · flag R-7 (N L H; controls
+`>+3SD`) · status R-9 · time R-13 · control: a control has no id in O-3 and its name and lot in O-4 (`name^lot`); R-6 is
+then its rule.
+Quirks: A query is Q-3 of the same five components; a batch is several Q in one message. Test names are set by the lab:
+TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves all glucose tubes.
+Cannot: be told orders by this driver (it takes one O for each test).
 """
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, Observation
+from drivers.driver import ASTM, Decoded, Grade, Message, MessageType, Observation
 from drivers.engine.chemistry import ANY_GLUCOSE, USUAL_NAMES, chemistry, latest_with_a_value
 from drivers.engine.form import RowText
 
@@ -33,23 +34,13 @@ def settles(said: Decoded, _message: Message) -> Decoded:
     return replace(said, type=MessageType.QC) if controls else said
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="agappe_cx4",
     title="Agappe Mispa CX4",
     grade=Grade.MANUAL,
-    speaks="LIS2-A2",
     sender=r"CX-?4|CS-?\d+|Analyzer",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
     no_range=r"[\^\\]*",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     query_id="Q.3.1",
     tests=chemistry(USUAL_NAMES) | chemistry({ANY_GLUCOSE: "GLU(HK) GLU(OX)"}),
     retells=retells,

@@ -3,19 +3,20 @@
 Manual  Beckman Coulter, AU series online specifications (blocks R, S, D); vendor text is not public
 Proof   capture: results, requests, an order of AU480 and DxC 700 AU; not yet run beside a lab's own analyzer
 
-Framings, as set on the analyzer: "stx" STX … ETX, the usual one; "stx_bcc" with one byte behind ETX, the exclusive or
-of all from after STX to ETX (general knowledge); "enq" ENQ, answered by ACK, then the block up to EOT.
 Where things sit, columns from 0: what it is (R asks, Rh and RH ask for a repeat run, D reports, DH a repeat run, DQ a
 control; RB RE DB DE are marks, DA DR calibrations and blanks) · 2 rack · 6 cup · 8 sample type · 9 sample number · 13
 the sample id, right-justified, its width set on the analyzer · four blanks · E, or the number of a block that goes on
-in the next one, with the same head, and ends in ETB (general knowledge) · sex, age and patient information where
-they are on · the time where it is on · then for each test: online number, value, marks. A sample number P… is urgent,
-Q… a control. A value is blank when there is none; marks are one letter each (r rerun, G below and F above the range, ?
-none). Widths were seen to change from one month to the next: [analyzer.layout] fixes them, what is not fixed is found
-anew in each block, and a block that can be read in no way or in two is kept, shown and not filed.
-A request is answered by S with the request's own columns, E, and the test numbers; other widths are refused by the
-analyzer. Where nothing is ordered it is told nothing, and it says NAK after 3 s, as seen on site.
-Online numbers are assigned by the site, and units are never sent: both stand in config/analyzers.toml (codes, units).
+in the next one, with the same head, and ends in ETB (general knowledge) · sex, age and patient information where they
+are on · the time where it is on · then for each test: its code, the online number; its value; its marks, which are its
+flags. No unit and no range are sent. A sample number P… is urgent, Q… a control's. A value is blank when there is none;
+marks are one letter each (r rerun, G below and F above the range, ? none).
+Quirks: Framings, as set on the analyzer: "stx" STX … ETX, the usual one; "stx_bcc" with one byte behind ETX, the
+exclusive or of all from after STX to ETX (general knowledge); "enq" ENQ, answered by ACK, then the block up to EOT.
+Widths were seen to change from one month to the next: [analyzer.layout] fixes them, what is not fixed is found anew in
+each block, and a block that can be read in no way or in two is kept, shown and not filed. A request is answered by S
+with the request's own columns, E, and the test numbers; other widths are refused by the analyzer. Where nothing is
+ordered it is told nothing, and it says NAK after 3 s, as seen on site. Online numbers are assigned by the site, and
+units are never sent: both stand in config/analyzers.toml (codes, units).
 Cannot: use samples without an id, for a sample number is no tube's.
 """
 
@@ -77,7 +78,7 @@ def _results(form: Form, text: str, head: au.Head) -> Decoded:
     for group in reading.groups:
         marks = tuple(group.marks.replace(" ", ""))
         sheet.add(group.test, group.value, None, marks, raw=group.value + group.marks, aspect=rerun)
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    return sheet.decoded(control=control)
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:

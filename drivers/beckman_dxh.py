@@ -5,15 +5,18 @@ Proof   capture: a patient's message; not yet run beside a lab's own analyzer
 
 Where things sit: the delimiters are `|\\!~`, so the component mark is ! and the unit `10^9/L` is one text · sample O-3
 component 1, leading zeros kept; O-4 is the run's number · code R-3 component 4 (component 5 LOINC) · value R-4
-component 1, its flag component 2 with blanks around (`146!  H `): H L above and below, others are the analyzer's doubts
-· unit R-5. From there all fields of R stand one to the right: range R-7, R-8 is A for anything abnormal, status R-10,
-time R-14. P-8 is `birth!age!unit`. UWBC is the count before correction for nucleated red cells. Codes that begin with @
+component 1, its flags component 2 with blanks around (`146!  H `): H L above and below, others are the analyzer's
+doubts; R-8 where there is none · unit R-5. From there all fields of R stand one to the right: range R-7, R-8 is A for
+anything abnormal, status R-10, time R-14 · control O-12 or H-12 Q.
+Quirks: P-8 is `birth!age!unit`. UWBC is the count before correction for nucleated red cells. Codes that begin with @
 are for research: never reported. A query is Q-3 component 2.
 Cannot: answer queries (the answer must carry H-3 of the query); tell a control but by O-12 Q or H-12 Q; draw
 histograms.
 """
 
-from drivers.driver import Driver, Grade, Kind, Observation, Said
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, Kind, Observation, Said
 from drivers.engine.form import RowText
 from drivers.engine.haematology import counts, unreported
 
@@ -38,24 +41,18 @@ def flagged(row: Observation, sent: RowText) -> Observation:
     return row._replace(flags=tuple(flags))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="beckman_dxh",
     title="Beckman Coulter DxH",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"DxH",
-    sample_id="O.3.1",
-    code="R.3.4",
     value="R.4.1",
-    unit="R.5",
+    flag="",  # it stands in R-4 or R-8, see flagged
     range="R.7",
     status="R.10",
     observed_at="R.14",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     masked=r"[-.*+]{2,}|NA",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     unlisted=unlisted,
     tests=TESTS,
     retells=flagged,

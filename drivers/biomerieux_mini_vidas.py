@@ -3,15 +3,18 @@
 Manual  bioMérieux, VIDAS PC user's manual, chapter on the bidirectional computer interface (BCI)
 Proof   capture: one result of a mini VIDAS; not yet run beside a lab's own analyzer
 
-A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a mini VIDAS
-begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits behind GS, of
-either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each message.
-Where things sit: mt the kind, rsl a result · ci the sample · rt the assay's code, its name rn · qn the number with its
-unit, `274.0 IU/ml`, decimals by comma or point; ql the interpretation, in the language of the analyzer: both come, and
-qn alone or ql alone · y3 the unit again · qd the dilution, a comment · nc the state of calibration and controls when it
-is not `valid`: a flag, so that a person decides · td and tt date and time, in the order that the analyzer is set to.
-Samples C1, C2, C3 are controls, S1, S2 calibrators. One message may hold several assays of one sample.
-A competitive assay is positive when its number is low: the interpretation is what counts for tests with words.
+Where things sit, by tag: mt the kind, rsl a result · sample ci · code rt, the assay's, its name rn · value qn, the
+number with its unit, `274.0 IU/ml`, decimals by comma or point; ql the interpretation, in the language of the analyzer:
+both come, and qn alone or ql alone · unit behind the number, or y3 · no range · qd the dilution, a comment · flag nc,
+the state of calibration and controls when it is not `valid`, so that a person decides; the interpretation beside a
+number is a flag too · time td and tt, in the order that the analyzer is set to · control: samples C1, C2, C3; S1, S2
+are calibrators.
+Quirks: A message is fields of a two-letter tag and its text, each ended by `|`, with an RS before fields or lines (a
+mini VIDAS begins every field with one, a VIDAS PC cuts lines anywhere, even in a tag). The two hexadecimal digits
+behind GS, of either case, are the sum of all bytes from after STX to GS. ENQ is answered by ACK, and so is each
+message. One message may hold several assays: what stands behind an rt is of that assay alone, what stands before the
+first of all; of several ci the one before an assay is its sample. A competitive assay is positive when its number is
+low: the interpretation is what counts for tests with words.
 Cannot: order (`mpr` of a VIDAS PC); say which century a two-digit year is of, or which of two numbers is the month.
 """
 
@@ -20,33 +23,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Message, MessageType, known
 from drivers.engine.form import Form
+from drivers.engine.immuno import assays, markers
 from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire import blocks
 from drivers.wire.blocks import ACK, ENQ, Framing
 
 CONTROL, CALIBRATOR = re.compile(r"C[1-3]"), re.compile(r"S[1-3]")
-NUMBER = re.compile(r"([<>]?\s*\d[\d.,]*)\s*(.*)", re.DOTALL)
+NUMBER = re.compile(r"([<>]?=?\s*\d[\d.,]*)\s*(.*)", re.DOTALL)
 REACTIVE = {
     **dict.fromkeys(("positive", "positif", "pos", "reactive", "positivo"), "Reactive"),
     **dict.fromkeys(
         ("negative", "negatif", "négatif", "neg", "non-reactive", "non reactive", "negativo"), "Non-reactive"
     ),
 }
-INDEX = "{index}"
 
 TESTS = {
-    **dict.fromkeys(("TSH", "TSH3"), measurement("TSH", "m[IU]/L")),
-    "T3": measurement("T3", "ng/dL", {"nmol/l": "65.1", "nmol/L": "65.1"}),
-    "T4": measurement("T4", "ug/dL", {"nmol/l": "0.0777", "nmol/L": "0.0777"}),
-    "FT3": measurement("FT3", "pg/mL", {"pmol/l": "0.651", "pmol/L": "0.651"}),
-    **dict.fromkeys(("FT4", "FT4N"), measurement("FT4", "ng/dL", {"pmol/l": "0.0777", "pmol/L": "0.0777"})),
-    "FER": measurement("FERR", "ng/mL"),
-    "VITD": measurement("VITD", "ng/mL", {"nmol/l": "0.4006", "nmol/L": "0.4006"}),
-    "HCV": measurement("HCV", INDEX, coded=REACTIVE),
-    **dict.fromkeys(("HBS", "HBSG", "HBL"), measurement("HBSAG", INDEX, coded=REACTIVE)),
-    **dict.fromkeys(("HIV", "HIV5", "HIV6"), measurement("HIV", INDEX, coded=REACTIVE)),
+    **assays(
+        {"TSH": "TSH TSH3", "T3": "T3", "T4": "T4", "FT3": "FT3", "FT4": "FT4 FT4N", "FERR": "FER", "VITD": "VITD"}
+    ),
+    **markers(REACTIVE, {"HCV": "HCV", "HBSAG": "HBS HBSG HBL", "HIV": "HIV HIV5 HIV6"}),
     **dict.fromkeys(("HBCT", "HBCM", "HCG", "FSH", "LH", "PRL", "ATPO", "PSA", "TPSA", "TXG", "TXM"), known()),
 }
 
@@ -64,19 +61,29 @@ def fields(text: str) -> Iterator[tuple[str, str]]:
 
 
 def read(form: Form, message: Message) -> Decoded:
-    """A message rsl: each rt begins an assay's row; what stands before the first is the sample's."""
+    """A message rsl: each rt begins an assay's row; what stands before the first is of all of them."""
     said = list(fields("".join(texts_of(form, message.body))))
-    about = dict(reversed(said))  # of a tag that comes again the first
-    if about.get("mt") != "rsl":
-        return other(MessageType.OTHER, f"a message {about.get('mt', '')!r} that is no result")
+    kind = dict(reversed(said)).get("mt", "")
+    if kind != "rsl":
+        return other(MessageType.OTHER, f"a message {kind!r} that is no result")
     starts = [number for number, (tag, _) in enumerate(said) if tag == "rt"]
-    sheet = Sheet(form, about.get("ci"))
+    head = dict(reversed(said[: starts[0]])) if starts else {}  # of a tag that comes again the first
+    named = [(number, text) for number, (tag, text) in enumerate(said) if tag == "ci" and text]
+    sheet = Sheet(form, named[0][1] if named else None)
     for begin, end in zip(starts, [*starts[1:], len(said)], strict=True):
-        _assay(sheet, about | dict(said[begin:end]))
-    sample = sheet.sample_id or ""
-    control = CONTROL.fullmatch(sample) or about.get("rt") == "QCV"
-    calibration = MessageType.CALIBRATION if CALIBRATOR.fullmatch(sample) else MessageType.RESULT
-    return sheet.decoded(MessageType.QC if control else calibration)
+        if len({text for _, text in named}) > 1:
+            sheet.sample_id = next((text for number, text in reversed(named) if number < begin), None)
+        _assay(sheet, head | dict(said[begin:end]))
+    return sheet.decoded(_type(sheet))
+
+
+def _type(sheet: Sheet) -> MessageType:
+    """Controls and calibrators by the names of their samples; a message that has a patient's too is no control."""
+    if sheet.rows and all(CONTROL.fullmatch(row.sample_id or "") or row.code == "QCV" for row in sheet.rows):
+        return MessageType.QC
+    if sheet.rows and all(CALIBRATOR.fullmatch(row.sample_id or "") for row in sheet.rows):
+        return MessageType.CALIBRATION
+    return MessageType.RESULT
 
 
 def _assay(sheet: Sheet, said: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 The file may hold the bytes of a whole line (ENQ … EOT, several sessions), records without frames, MLLP blocks or a
 bare HL7 message. Law: no I/O; what is read here is what the middleware would read: the same receivers, the same driver.
+Texts whose marks a recorder dropped are read where the driver recognises them.
 A message that never ends is given as incomplete: in ASTM with what it holds but for the record it was cut in, in HL7
 with nothing.
 Source: LIS01-A2 6.3 and 6.5, HL7 MLLP; keys as the expected files of tests/captures have them.
@@ -15,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from drivers.driver import Decoded, DecodeError, Driver, Message, Observation, WireError, load_driver
+from drivers.driver import Decoded, DecodeError, Driver, Message, MessageType, Observation, WireError, load_driver
 from drivers.wire import blocks, hl7, lis1a, lis2a, mllp
 
 ENQ, EOT, STX = b"\x05", b"\x04", b"\x02"
@@ -37,6 +38,11 @@ def decode_file(data: bytes, driver_name: str) -> dict[str, object]:
         driver = load_driver(driver_name)
     except KeyError as unknown:
         raise DecodeError(str(unknown.args[0])) from unknown
+    return decode_with(driver, data)
+
+
+def decode_with(driver: Driver, data: bytes) -> dict[str, object]:
+    """The same with a driver in hand, as for one that is not among the files of this package yet."""
     messages: list[dict[str, object]] = []
     problems: list[dict[str, str]] = []
     for found in _found(driver, data):
@@ -84,7 +90,9 @@ def _worth(driver: Driver, found: Found) -> int:
 
 def _in_framing(driver: Driver, data: bytes) -> Iterator[Found]:
     if driver.framing is not None:
-        return _framed(driver.framing, data)
+        framing = driver.framing
+        marked = not framing.start or framing.start in data or framing.trailer or driver.framings
+        return _framed(framing, data) if marked else iter(_unmarked(driver, framing, data))
     if driver.speaks == "HL7":
         return _blocks(data) if mllp.VT in data else _bare(data)
     return _sessions(driver, data) if framed(driver, data) else _records(data)
@@ -165,6 +173,23 @@ def _framed(framing: blocks.Framing, data: bytes) -> Iterator[Found]:
             held = []
     if held:
         yield Found(b"".join(block.raw for block in held), incomplete=True)
+
+
+def _unmarked(driver: Driver, framing: blocks.Framing, data: bytes) -> list[Found]:
+    """A recorder kept the texts and dropped the marks of the blocks: what an end mark ends is one, else each line."""
+    for texts in (data.split(framing.end), data.splitlines()):
+        bare = [text.strip(b"\r\n\x00" + ENQ + EOT + framing.end) for text in texts]
+        found = [Found(framing.start + text + framing.end) for text in bare if text.strip()]
+        if any(_says(driver, one.body or b"") for one in found):
+            return found
+    return []
+
+
+def _says(driver: Driver, body: bytes) -> bool:
+    try:
+        return driver.decode(Message("", "", _EPOCH, body)).type is not MessageType.OTHER
+    except DecodeError:
+        return False
 
 
 # ---- ASTM -------------------------------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 Manual  none public: the fields are as the analyzer names them
 Proof   capture: one serum's form; not yet run beside a lab's own analyzer
 
-The line is `http-listen://HOST:PORT/path` (config/analyzers.toml); a message is the body of one POST,
-application/x-www-form-urlencoded. Where things sit: sample pId as typed or scanned, else test · time dt, milliseconds
-since 1970 by the analyzer's clock, given here as UTC · sampleStr[en] the kind of sample · for each ion
-ionData[Na][name], [conc] the value, [strUnits], [strFlag] (LOW, HIGH), [min] and [max]. Millivolts, temperatures and
-[correl] (whether a correlation was applied: not known how) are kept in the message.
+Where things sit, by the names of the form: sample pId as typed or scanned, else test · time dt, milliseconds since 1970
+by the analyzer's clock, given here as UTC · control sampleStr[en], the kind of sample · for each ion: code
+ionData[Na][name], value [conc], unit [strUnits], flag [strFlag] (LOW, HIGH), range [min] and [max].
+Quirks: The line is `http-listen://HOST:PORT/path` (config/analyzers.toml); a message is the body of one POST,
+application/x-www-form-urlencoded. Millivolts, temperatures and [correl] (whether a correlation was applied: not known
+how) are kept in the message.
 Cannot: tell controls but by the kind of sample QC or Control (not seen yet), or an id that begins QC.
 """
 
@@ -19,13 +20,12 @@ from urllib.parse import parse_qsl
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
-from drivers.engine.gas import ions
+from drivers.engine.gas import ions, says_control
 from drivers.engine.text import Sheet, other
 from drivers.wire.blocks import Framing
 
 ION = re.compile(r"ionData\[([^\]]+)\]\[conc\]")
 KEYS = ("name", "conc", "strUnits", "strFlag", "min", "max")
-CONTROL = re.compile(r"QC|control", re.IGNORECASE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999
 
@@ -48,8 +48,7 @@ def read(form: Form, message: Message) -> Decoded:
     for ion in ions_said:
         name, value, unit, flag, low, high = (said.get(f"ionData[{ion}][{key}]", "").strip() for key in KEYS)
         sheet.add(name or ion, value, unit, (flag,) if flag else (), range_=f"{low}-{high}" if low or high else None)
-    control = CONTROL.search(said.get("sampleStr[en]", "")) or (sheet.sample_id or "").startswith("QC")
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    return sheet.decoded(control=says_control(said.get("sampleStr[en]", "")))
 
 
 DRIVER = Driver(
@@ -59,6 +58,8 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(start=b"", end=b"", ack=b"", nak=b""),
     reads=read,
+    control_id=r"QC",
+    flag_words={"HIGH": "H", "LOW": "L"},
     pseudo=r"0+",
     tests=ions("Na", "K", "Cl", "Ca"),
 )

@@ -27,6 +27,7 @@ from drivers.engine.words import (
     Message,
     MessageType,
     Observation,
+    Stamp,
     TestCode,
     WorkOrder,
 )
@@ -35,6 +36,8 @@ from drivers.wire.hl7 import Delimiters as _Hl7Delimiters
 from drivers.wire.lis2a import Delimiters as _Lis2aDelimiters
 
 __all__ = [
+    "ASTM",
+    "HL7",
     "DecodeError",
     "Decoded",
     "Driver",
@@ -44,6 +47,7 @@ __all__ = [
     "MessageType",
     "Observation",
     "Said",
+    "Stamp",
     "TestCode",
     "WireError",
     "WorkOrder",
@@ -70,12 +74,19 @@ class Driver(Form):
     def decode(self, message: Message) -> Decoded:
         """All the message says, verbatim, every row in order. DecodeError when it is no message of this language."""
         if self.reads is not None:
-            decoded = self.reads(self, message)
+            decoded = self._whole(self.reads(self, message), message)
         elif self.speaks == "HL7":
             decoded = _hl7.read(self, self._hl7, message)
         else:
             decoded = _lis2a.read(self, self._astm, self._unmarked(message) if self.framings else message)
         return decoded if self.settles is None else self.settles(decoded, message)
+
+    def _whole(self, decoded: Decoded, message: Message) -> Decoded:
+        """Blocks of which the line lost some are never taken for the whole message, whatever they say."""
+        if self.speaks != "blocks" or not message.incomplete or decoded.type is MessageType.INCOMPLETE:
+            return decoded
+        cut = "the message was cut before its end"
+        return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, cut))
 
     def at_site(
         self,
@@ -96,6 +107,12 @@ class Driver(Form):
         """The row with the unit that its site says it has, where the analyzer sent none."""
         return row if row.unit or not row.code else row._replace(unit=self.unit_unsent.get(row.code, row.unit))
 
+    def in_plain_flags(self, row: Observation) -> Observation:
+        """The row with the standard's flags for those of its own that say no more (`flag_words`)."""
+        if not self.flag_words or not row.flags:
+            return row
+        return row._replace(flags=tuple(self.flag_words.get(flag, flag) for flag in row.flags))
+
     def _unmarked(self, message: Message) -> Message:
         """Records that came in blocks (stored as raw bytes), without what marked the blocks, whatever is set today."""
         for framing in self.framings.values():
@@ -114,10 +131,10 @@ class Driver(Form):
         """
         return self.answers(query, orders)
 
-    @property
-    def sent_before(self) -> str:
-        """The status of a result that was sent before: what the form names, else R of LIS02-A2 9.9 (RC-37)."""
-        return self.resent or ("R" if self.speaks == "LIS2-A2" else "")
+    def push(self, orders: Sequence[WorkOrder], stamp: Stamp) -> list[bytes]:
+        """The messages, without frames, that tell this analyzer what it did not ask for: codes to add, codes that are
+        cancelled where the family can be told so. Empty when there is nothing that it could be told."""
+        return self.pushes(orders, stamp) if self.pushes is not None else []
 
     def unread(self, sample_id: str | None) -> bool:
         """True when the id names no tube: the analyzer could not read the barcode and made one up."""
@@ -138,6 +155,25 @@ def _reaches(value: str, limit: str) -> bool:
     """A whole number that is at least `limit`. Compared as text: a broken line may send thousands of digits."""
     digits = value.lstrip("0")
     return value.isascii() and value.isdigit() and (len(digits), digits) >= (len(limit), limit)
+
+
+# ---- what the standards say: the forms that drivers begin from, `replace(ASTM, …)`, to say only what differs ----
+
+ASTM = Driver(
+    name="", title="", grade=Grade.MANUAL, speaks="LIS2-A2",
+    sample_id="O.3.1", code="R.3.4", value="R.4", unit="R.5", range="R.6", flag="R.7", status="R.9", observed_at="R.13",
+    resent="R", control=(("O.12", "Q"), ("H.12", "Q")), pseudo=r"0+", query_id="Q.3.2", query_cancel=("Q.13", "A"),
+)  # fmt: skip
+"""LIS02-A2 as it is written (sections 6 to 11): the tube is O-3, a row's code component 4 of R-3, its time R-13; a
+query names the tube in component 2 of Q-3, and Q-13 A takes it back. R-9 R is a result that was sent before (9.9,
+RC-37). An id of zeros names no tube."""
+
+HL7 = Driver(
+    name="", title="", grade=Grade.MANUAL, speaks="HL7",
+    sample_id="OBR.3.1", code="OBX.3.1", value="OBX.5", unit="OBX.6.1", range="OBX.7", flag="OBX.8", status="OBX.11",
+    observed_at="OBX.14", control=(("MSH.11", "Q"),), pseudo=r"0+",
+)  # fmt: skip
+"""HL7 v2 chapter 7 as analyzers use it: the tube is OBR-3, a row's code component 1 of OBX-3, its time OBX-14."""
 
 
 # ---- words for a form's table of tests --------------------------------------------------------------------------

@@ -7,15 +7,17 @@ Where things sit: sample OBR-3 (Edan: OBR-2) · code OBX-3 component 1, a LOINC 
 component 2; Edan puts the code in OBX-4, its flags in OBX-13, and leaves OBX-3 empty or writes 0 there, 1 where it
 doubts the row: a comment then · value OBX-5, with a decimal comma by the language setting: it is read as a point,
 OBX-5 as sent is kept; other analyzers of the family send noise of floats (30.600000381469727) · unit OBX-6 (10*9/L;
-Edan `10\\S\\9/L`) · range OBX-7, with the same comma · flags OBX-8 as repeats (`H~A`, `~N`) · status
-OBX-11 · time OBR-7, the analysis. MSH-3 is the model; MSH-11 Q is a control.
-Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED, and
+Edan `10\\S\\9/L`) · range OBX-7, with the same comma · flags OBX-8 as repeats (`H~A`, `~N`) · status OBX-11 · time
+OBR-7, the analysis. MSH-3 is the model · control MSH-11 Q.
+Quirks: Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED, and
 Edan's `…_BASE64`). GRAN and MID are no tests of the catalogue; PDW and P-LCC stand as in the Mindray BC family.
 Cannot: answer its query (ORM^O01 with the sample in ORC-3; the answer was never seen); draw the histograms.
 """
 
-from drivers.driver import Driver, Grade, Kind, Observation, Said, detail
-from drivers.engine.bc_hl7 import AGE, LOINC, unlisted
+from dataclasses import replace
+
+from drivers.driver import Grade, Kind, Observation, Said, detail
+from drivers.engine.bc_hl7 import AGE, FORM, LOINC, unlisted
 from drivers.engine.form import RowText
 from drivers.engine.haematology import counts, unreported
 from drivers.engine.points import pointed
@@ -60,24 +62,12 @@ def retold(row: Observation, sent: RowText) -> Observation:
     return pointed(row)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="dymind_dh",
     title="Dymind DH",
     grade=Grade.CAPTURE,
-    speaks="HL7",
     sample_id=("OBR.3.1", "OBR.2.1"),
-    code="OBX.3.1",
-    code_name="OBX.3.2",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
-    observed_at="OBR.7",
-    control=(("MSH.11", "Q"),),
-    pseudo=r"0+|Invalid",
-    query_id="ORC.3",
-    unlisted=unlisted,
     tests=TESTS,
     retells=retold,
 )

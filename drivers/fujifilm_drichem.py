@@ -3,12 +3,13 @@
 Manual  Fujifilm, DRI-CHEM NX external output; vendor text is not public
 Proof   capture: a result line of seven tests; not yet run beside a lab's own analyzer
 
-Where things sit, columns of fixed width between commas: 1 R, a result · 2 the kind of measurement (NORMAL) · 3 date
-DD-MM-YYYY · 4 time HH:MM · 5 running number · 6 the id as typed, often a name · 12 how many tests follow · then for
-each test seven columns: code (`GOT-PS`; the ending is the slide's sample type) · `=`, or < and > outside the range
-measured · value and unit in one column, the value 9 wide · a rank · low and high, 0 and 0 when no range is set
-· marks (`@`). The id is what was typed: it names a tube only if it is a tube's number. The rows have the time of the
-line. Cannot: ask, be told orders; tell controls other than by a kind of measurement that says so (general knowledge).
+Where things sit, columns of fixed width between commas: 1 R, a result · control 2, the kind of measurement (NORMAL) ·
+time 3 and 4, DD-MM-YYYY and HH:MM · 5 running number · sample 6, the id as typed, often a name · 12 how many tests
+follow · then for each test seven columns: code (`GOT-PS`; the ending is the slide's sample type) · `=`, or < and >
+outside the range measured · value and unit in one column, the value 9 wide · a rank · range, low and high, 0 and 0 when
+none is set · marks (`@`), a comment; no flag.
+Quirks: The id is what was typed: it names a tube only if it is a tube's number. The rows have the time of the line.
+Cannot: ask, be told orders; tell controls other than by a kind of measurement that says so (general knowledge).
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ def _line(form: Form, columns: list[str]) -> Decoded:
     tests = columns[HEAD:]
     for at in range(0, len(tests), GROUP):
         _row(sheet, (tests[at : at + GROUP] + [""] * GROUP)[:GROUP])
-    control = re.fullmatch(r"QC|CONTROL", kind, re.IGNORECASE)
+    control = re.fullmatch(r"QC|CONTROL", kind, re.IGNORECASE) is not None
     told = columns[HEAD - 1].strip()
     odd = [] if not told.isdecimal() or int(told) == len(sheet.rows) else [f"{len(sheet.rows)} tests, {told} announced"]
-    said = sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+    said = sheet.decoded(problems=odd, control=control)
     return replace(said, sent_at=moment)
 
 

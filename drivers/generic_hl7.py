@@ -1,21 +1,24 @@
-"""Any well-behaved analyzer that speaks HL7 v2: sample id in OBR-3, test code in OBX-3 component 1.
+"""Any well-behaved analyzer: sample id in SPM-2 or OBR-3, test code in OBX-3 component 1. HL7 v2 over MLLP.
 
 Manual  HL7 v2.3.1 to 2.5.1 chapter 7 (ORU^R01, OUL^R22); the analyzer's own manual must agree: check before connecting
-Proof   manual
+Proof   manual: the standard itself
 
 Where things sit: sample SPM-2 (OUL^R22 before the rows, ORU^R01 of 2.5 behind them), its placer's part or its filler's,
 else SAC-3, the container, else OBR-3 component 1 · code OBX-3 component 1, name component 2, else the alternate ones (4
 and 5) · value OBX-5 whole, of SN `<^5` as `<5`, of CE, CWE and CNE the text (component 2, else the code) · unit OBX-6
 component 1 · range OBX-7 · flags OBX-8 · status OBX-11 · time OBX-14, else OBX-19, else OBR-7 · control MSH-11 Q or
-SPM-11 Q. A query is QBP^Q11 of 2.5.1 with the tube in QPD-3; the answer is RSP^K11, then OML^O33 (engine/law).
-A code is taken as a catalogue code or a LOINC when it equals one; anything else is mapped in config/analyzers.toml.
+SPM-11 Q.
+Quirks: A query is QBP^Q11 of 2.5.1 with the tube in QPD-3; the answer is RSP^K11, then OML^O33 (engine/law), which may
+come without a question too (LAB-28). A code is taken as a catalogue code or a LOINC when it equals one; anything else
+is mapped in config/analyzers.toml.
 Cannot: answer other queries; know suspects or reruns of an analyzer it does not know.
 """
 
 import re
+from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, Observation, Said
-from drivers.engine.law import answerer, settles
+from drivers.driver import HL7, Decoded, Grade, Kind, Message, Observation, Said
+from drivers.engine.law import answerer, pusher, settles
 from drivers.engine.rows import with_codes
 from drivers.wire import hl7
 from drivers.wire.hl7 import Segment
@@ -49,19 +52,13 @@ def _plain(row: Observation, sent: Segment) -> Observation:
     return row._replace(value=[*parts[1:2], ""][0] or parts[0]) if type_ in ("CE", "CWE", "CNE") else row
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="generic_hl7",
     title="any analyzer speaking HL7 v2",
     grade=Grade.MANUAL,
-    speaks="HL7",
     sample_id=("SPM.2.1.1", "SPM.2.2.1", "SAC.3.1", "OBR.3.1"),
-    code="OBX.3.1",
     code_name="OBX.3.2",
-    value="OBX.5",
-    unit="OBX.6.1",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.14", "OBX.19", "OBR.7"),
     control=(("MSH.11", "Q"), ("SPM.11.1", "Q")),
     query_id="QPD.3.1.1",
@@ -69,4 +66,5 @@ DRIVER = Driver(
     unlisted=unlisted,
     settles=settled,
     answers=answerer("L"),
+    pushes=pusher("L"),
 )

@@ -4,17 +4,20 @@ Manual  Horiba ABX, Micros output format (ASTM), as working interfaces read it
 Proof   capture: a message with decimal commas; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 component 1, `AUTOSID…` when nobody gave one · code R-3 component 4 (component 5 an old
-LOINC) · value R-4, with a decimal comma by the language setting: it is read as a point, R-4 as sent is kept · R-5 the
-number of a unit system: 1 is the usual one (10*3/mm3, g/dL, %, um3, pg; of PDW nobody says it: held), results of others
-are held · flags R-7 (H L) · status R-9 · time R-13. H is one field short: H-11 P, H-13 the time sent. H-5 is SAT.
-C above the first R is an alarm, in C-3 (`alarm^^^G1`), said of all rows. C below an R are its curves, as hex
+LOINC) · value R-4, with a decimal comma by the language setting: it is read as a point, R-4 as sent is kept · unit R-5,
+the number of a unit system: 1 is the usual one (10*3/mm3, g/dL, %, um3, pg; of PDW nobody says it: held), results of
+others are held · flags R-7 (H L) · range R-6 · status R-9 · time R-13. H is one field short: H-11 P, H-13 the time
+sent. H-5 is SAT. Control O-12 or H-12 Q, or O-16 CTRL.
+Quirks: C above the first R is an alarm, in C-3 (`alarm^^^G1`), said of all rows. C below an R are its curves, as hex
 (`curve^PLT^0^63^…`), kept as images, and thresholds. THT is the plateletcrit. GRA are granulocytes: no test of the
 catalogue, shown and never reported; MON are what the analyzer itself calls monocytes.
 Cannot: be asked or told anything; tell a control but by O-12 Q, H-12 Q or O-16 CTRL. The older ABX format (one letter
 and a value on each line) is another language: set the analyzer to ASTM.
 """
 
-from drivers.driver import Driver, Grade, Observation
+from dataclasses import replace
+
+from drivers.driver import Grade, Observation
 from drivers.engine import abx
 from drivers.engine.form import RowText
 from drivers.engine.haematology import counts, unreported
@@ -26,23 +29,12 @@ def retold(row: Observation, sent: RowText) -> Observation:
     return abx.in_the_usual_units(pointed(row), sent)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    abx.FORM,
     name="horiba_micros",
     title="Horiba ABX Micros",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"SAT|ABX|MICROS",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q"), ("O.16.1", "CTRL")),
-    pseudo=r"AUTO_?SID\d*|0+",
     tests=counts(abx.CODES | {"THT": "PCT"}, abx.UNSENT) | unreported(abx.RESEARCH),
     retells=retold,
-    settles=abx.settled,
 )

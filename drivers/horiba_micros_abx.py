@@ -4,11 +4,12 @@ Manual  Horiba ABX, Micros 60 output in ABX format, as a working interface of a 
 Proof   manual: no message of it was ever seen here; compare the first ones with the analyzer's screen, row by row
 
 Where things sit: one line for each thing said: its letter, a blank, its text · sample `v` (typed or read), `u` the
-analyzer's own number · time `q`, as the analyzer writes it · values: five characters, then what the analyzer says of
-them (H, L, doubts), each letter by LETTERS · curves W X Y, thresholds ] _ and identifiers P S as images and details ·
-`\\xfd` a checksum, not checked: how it is made is not known.
-No unit is sent: they follow the analyzer's setting, which must be the usual one (10*3/mm3, 10*6/mm3, g/dL, %, um3, pg);
-in others haemoglobin and haematocrit are out of every limit and held. GRA are granulocytes: no test of the catalogue.
+analyzer's own number · time `q`, as the analyzer writes it · code: the letter, read by LETTERS · value: five characters
+· flags: what follows them (H, L, doubts) · neither unit nor range · control: an id that begins QC · curves W X Y,
+thresholds ] _ and identifiers P S as images and details · `\\xfd` a checksum, not checked: how it is made is not known.
+Quirks: No unit is sent: they follow the analyzer's setting, which must be the usual one (10*3/mm3, 10*6/mm3, g/dL, %,
+um3, pg); in others haemoglobin and haematocrit are out of every limit and held. GRA are granulocytes: no test of the
+catalogue.
 Cannot: be asked or told anything; tell a control but by an id that begins QC.
 """
 
@@ -52,9 +53,7 @@ def read(form: Form, message: Message) -> Decoded:
             sheet.add(DRAWN[letter], sent, kind=Kind.IMAGE)
         elif letter in SETTINGS:
             sheet.add(SETTINGS[letter], sent, kind=Kind.DETAIL)
-    control = re.match(form.control_id, sheet.sample_id or "")
-    type_ = MessageType.INCOMPLETE if message.incomplete else MessageType.QC if control else MessageType.RESULT
-    return sheet.decoded(type_)
+    return sheet.decoded()
 
 
 DRIVER = Driver(

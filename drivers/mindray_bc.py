@@ -4,26 +4,26 @@ Manual  Mindray, HL7 communication protocol of the BC series (ORU^R01, ORM^O01/O
 Proof   capture: BC-5150 with 51 rows, BC-5130 with keep-alive bytes; not yet run beside a lab's own analyzer
 
 Where things sit: sample OBR-3 · code OBX-3 component 1, a LOINC or a number of table 99MRC, its name component 2 ·
-value OBX-5 · unit OBX-6, as set on the analyzer (10*9/L, 10*3/uL) · range OBX-7 · flags OBX-8 as repeats (`H~N`:
-high, and normal or A abnormal) · status OBX-11 · time OBR-7, the analysis. MSH-3 is empty; MSH-11 Q is a control.
-MSH-18 says UNICODE and means UTF-8. PID-8 is a word ("Female").
-Rows that are no results: settings (IS: take mode, blood mode, reference group; Age), gates of the scattergrams
+value OBX-5 · unit OBX-6, as set on the analyzer (10*9/L, 10*3/uL) · range OBX-7 · flags OBX-8 as repeats (`H~N`: high,
+and normal or A abnormal) · status OBX-11 · time OBR-7, the analysis · control MSH-11 Q. MSH-3 is empty. MSH-18 says
+UNICODE and means UTF-8. PID-8 is a word ("Female").
+Quirks: Rows that are no results: settings (IS: take mode, blood mode, reference group; Age), gates of the scattergrams
 (`Neu-X`), histograms and scattergrams (ED), their lines (15xxx). IS rows 12xxx, and any of T or F, are the analyzer's
 doubts. Names with * (`*ALY#`), Blast, Pltclump, Lip, NRBC, and MID and GRAN of three-part analyzers: known, never
-reported; some firmware sends numbers as IS.
-PDW has no unit here (a geometric deviation, 9 to 17) and is taken as the catalogue's PDW, whose interval says so.
-A query is an ORM^O01 with the sample in ORC-3 (`ORC|RF||id||IP`), answered by one ORR^O02: MSA with MSH-10 of the
-query, PID, PV1, ORC AF with the sample in ORC-2, OBR 00001, and as OBX what to run: whole blood (08002 W), CBC+DIFF
-when a cell of the differential is awaited, else CBC (08003). Nothing known: MSA AR and no order. MSH-7 of the answer is
-the query's own. The BC-5800 marks controls by T or D in MSH-11: taken as training, not filed.
+reported; some firmware sends numbers as IS. PDW has no unit here (a geometric deviation, 9 to 17) and is taken as the
+catalogue's PDW, whose interval says so. A query is an ORM^O01 with the sample in ORC-3 (`ORC|RF||id||IP`), answered by
+one ORR^O02: MSA with MSH-10 of the query, PID, PV1, ORC AF with the sample in ORC-2, OBR 00001, and as OBX what to run:
+whole blood (08002 W), CBC+DIFF when a cell of the differential is awaited, else CBC (08003). Nothing known: MSA AR and
+no order. MSH-7 of the answer is the query's own. The BC-5800 marks controls by T or D in MSH-11: taken as training, not
+filed.
 Cannot: choose how the tube is taken (the operator does); draw the histograms.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, WorkOrder, detail
-from drivers.engine.bc_hl7 import AGE, LOINC, unlisted
+from drivers.driver import Decoded, Grade, Message, WorkOrder, detail
+from drivers.engine.bc_hl7 import AGE, FORM, LOINC
 from drivers.engine.haematology import ABSOLUTE, PERCENT, counts, unreported
 from drivers.engine.replies import HOST
 from drivers.wire import hl7
@@ -75,24 +75,11 @@ def _orr(query: Decoded, work: WorkOrder | None) -> bytes:
     )
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    FORM,
     name="mindray_bc",
     title="Mindray BC",
     grade=Grade.CAPTURE,
-    speaks="HL7",
-    sample_id="OBR.3.1",
-    code="OBX.3.1",
-    code_name="OBX.3.2",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
-    observed_at="OBR.7",
-    control=(("MSH.11", "Q"),),
-    pseudo=r"0+|Invalid",
-    query_id="ORC.3",
-    unlisted=unlisted,
     tests=TESTS,
     settles=settled,
     answers=answer,

@@ -5,13 +5,13 @@ Proof   manual: its printed result, query and answer [V]; no capture of a lab's 
 
 Where things sit: sample OBR-2, the barcode, and nothing else: OBR-3 is the place in the rack · code OBX-3, the test's
 number on the analyzer, name OBX-4 (where the number is empty the name is the code) · value OBX-5, `-0x0fffffff` when
-invalid (OBX-13 repeats it) · unit OBX-6, with blanks around it · range OBX-7, `-` when none is set · flag OBX-8
-· status OBX-11 · time OBX-14. MSH-16 is the kind of result: 0 sample, 1 calibration, 2 control. A control's OBR
-holds the test in 2 and 3, its own name in 13, the value in 20 and the unit in 21; it may come without an OBX.
-A query is QRY^Q02 with the barcode in QRD-8. It is answered by QCK^Q02, QAK-2 OK or NF, and where there is work by a
-DSR^Q03, rows by their number: 1 patient id, 3 name, 4 birth, 5 sex, 21 barcode, 24 urgent, 26 material, 29 and on a
-test each, `number^^^`. Both repeat MSH-10. ACK^Q03 ends it.
-Test numbers are set on each analyzer: none is known here, they are mapped in config/analyzers.toml by `codes`.
+invalid (OBX-13 repeats it) · unit OBX-6, with blanks around it · range OBX-7, `-` when none is set · flag OBX-8 ·
+status OBX-11 · time OBX-14 · control MSH-16 2 (0 is a sample, 1 a calibration). A control's OBR holds the test in 2 and
+3, its own name in 13, the value in 20 and the unit in 21; it may come without an OBX.
+Quirks: A query is QRY^Q02 with the barcode in QRD-8. It is answered by QCK^Q02, QAK-2 OK or NF, and where there is work
+by a DSR^Q03, rows by their number: 1 patient id, 3 name, 4 birth, 5 sex, 21 barcode, 24 urgent, 26 material, 29 and on
+a test each, `number^^^`. Both repeat MSH-10. ACK^Q03 ends it. Test numbers are set on each analyzer: none is known
+here, they are mapped in config/analyzers.toml by `codes`.
 Cannot: answer a query for a range of samples (QRD-8 empty): nothing known is said.
 """
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, Observation, WorkOrder
+from drivers.driver import HL7, Decoded, Grade, Message, MessageType, Observation, WorkOrder
 from drivers.engine.chemistry import latest_with_a_value, material
 from drivers.engine.form import MASKED, RowText
 from drivers.engine.hl7_replies import echo, header, keep_question, question
@@ -40,14 +40,10 @@ def retells(row: Observation, sent: RowText) -> Observation:
 
 
 def settles(said: Decoded, message: Message) -> Decoded:
-    """The kind that MSH-16 names; the rows of a control that came without an OBX; the question kept whole."""
-    if said.type not in (MessageType.RESULT, MessageType.QC):
+    """The rows of a control that came without an OBX; the question kept whole for the answer."""
+    if said.type is not MessageType.QC:
         return keep_question(said, message)
     segments = hl7.parse(message.body)
-    if segments[0]["16"] == "1":
-        return replace(said, type=MessageType.CALIBRATION)
-    if said.type is MessageType.RESULT:
-        return said
     return replace(said, observations=said.observations or _controls(segments), problems=())
 
 
@@ -93,21 +89,15 @@ def _display(asked: list[Segment], work: WorkOrder, told: list[Sequence[Value]])
     return head + filters + hl7.build([*rows, ["DSC"]], marks)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="mindray_chem_hl7",
     title="Mindray BS/BA/CL, HL7",
     grade=Grade.MANUAL,
-    speaks="HL7",
     sample_id="OBR.2.1",
-    code="OBX.3.1",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
     no_range=r"-*",
-    status="OBX.11",
-    observed_at="OBX.14",
     control=(("MSH.16", CONTROL), ("MSH.11", "Q")),
+    calibration=(("MSH.16", "1"),),
     pseudo=r"0+|Invalid",
     masked=MASKED + r"|-0x0fffffff",
     query_id="QRD.8.1",

@@ -4,17 +4,19 @@ Manual  Nihon Kohden, Celltac LIS02-A2 output, as the captured analyzer sends it
 Proof   capture: a MEK-1305's message with histograms; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-4, else O-3 component 1 (O-3 is the mode, `^M^1`) · code R-3 component 4 · value R-4 · unit
-R-5 component 1 (`10e3/uL^9^1`) · range R-6 (`4.00-9.00`, `-20`: up to 20) · flags R-7 (H L) · no status · the only time
-is O-23.
-The name stands in P-5. C above the first R tell the mode of measuring and whose ranges they are. `HIST_…` rows are
-pictures: BMP in base64, 14 kB each. L is `L|1`.
-ESR is millimetres in the hour. Its two corrected values, GR (granulocytes), P-LCC, indices and the ESR's own curve
-numbers are no tests of the catalogue: shown, never reported; PDW comes in %, which the catalogue's PDW is not.
+R-5 component 1 (`10e3/uL^9^1`) · range R-6 (`4.00-9.00`, `-20`: up to 20) · flags R-7 (H L) · no status · time O-23,
+the only one · control O-12 or H-12 Q.
+Quirks: The name stands in P-5. C above the first R tell the mode of measuring and whose ranges they are. `HIST_…` rows
+are pictures: BMP in base64, 14 kB each. L is `L|1`. ESR is millimetres in the hour. Its two corrected values, GR
+(granulocytes), P-LCC, indices and the ESR's own curve numbers are no tests of the catalogue: shown, never reported; PDW
+comes in %, which the catalogue's PDW is not.
 Cannot: be asked or told anything; tell a control but by O-12 Q or H-12 Q; read the older MEK-6500 or 7300, which speak
 another language.
 """
 
-from drivers.driver import Driver, Grade, Kind, Said, measurement
+from dataclasses import replace
+
+from drivers.driver import ASTM, Grade, Kind, Said, measurement
 from drivers.engine.haematology import counts, unreported
 
 TESTS = (
@@ -41,22 +43,15 @@ def unlisted(row: Said) -> Kind:
     return Kind.IMAGE if row.code.startswith(("HIST_", "SCAT_")) else Kind.MEASUREMENT
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="nihonkohden_celltac",
     title="Nihon Kohden Celltac",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"MEK-?\d",
     sample_id=("O.4.1", "O.3.1"),
-    code="R.3.4",
-    value="R.4",
     unit="R.5.1",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at="O.23",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     unlisted=unlisted,
     tests=TESTS,
 )

@@ -4,14 +4,15 @@ Manual  Ortho Clinical Diagnostics, VITROS LIS guide (specifications for laborat
 Proof   capture: results of a 3600 and an ECiQ, a query; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 component 1 of `id^tray^cup` · code the middle of R-3 component 4 (`1.0000+002+1.0`: manual
-dilution, assay, reflex dilution) · value R-4, a number, `<15` or "No Result" · unit R-5 · R-7 `^n^CODE`, repeated (NQ
-not qualified, NR no result, FRMN, NQLS …) · status R-9 V · time R-13, the end; R-12 the start · control O-12 Q.
-The sender is the serial number. Replicates come as rows of one test in one message: the first is their mean and the one
-to report. A dilution by hand is a comment. M records carry dates of reagents and calibrations.
-A query is `Q|1|^id||ALL` with Q-13 O. Without an acceptable answer in 10 s the analyzer cancels it: Q-13 A and L|1|T.
-An order names dilution and assay as a result does, and the fluid in O-16: 5 is what a 3600 says for serum, other fluids
-are not known here. Nothing known is L|1|I. Each record has a frame of its own: several in one frame are refused.
-Assay numbers differ between models: config/analyzers.toml says what they are; 950 to 952 are the serum indices.
+dilution, assay, reflex dilution) · value R-4, a number, `<15` or "No Result" · unit R-5 · flag R-7, `^n^CODE`, repeated
+(`^0^` no code; NQ not qualified, NR no result, FRMN, NQLS …) · range R-6, not sent · status R-9 V · time R-13, the end;
+R-12 the start · control O-12 Q.
+Quirks: The sender is the serial number. Replicates come as rows of one test in one message: the first is their mean and
+the one to report. A dilution by hand is a comment. M records carry dates of reagents and calibrations. A query is
+`Q|1|^id||ALL` with Q-13 O. Without an acceptable answer in 10 s the analyzer cancels it: Q-13 A and L|1|T. An order
+names dilution and assay as a result does, and the fluid in O-16: 5 is what a 3600 says for serum, other fluids are not
+known here. Nothing known is L|1|I. Each record has a frame of its own: several in one frame are refused. Assay numbers
+differ between models: config/analyzers.toml says what they are; 950 to 952 are the serum indices.
 Cannot: order for urine, plasma or CSF; tell which calibration a result had.
 """
 
@@ -19,10 +20,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, Observation, WorkOrder, known
+from drivers.driver import ASTM, Decoded, Grade, Kind, Message, Observation, WorkOrder, known
 from drivers.engine.choose import best_of_each_test
 from drivers.engine.form import RowText
-from drivers.engine.replies import header
+from drivers.engine.replies import header, told
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
@@ -63,38 +64,26 @@ def reports(observations: Sequence[Observation]) -> tuple[bool, ...]:
 
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
-    """P and O for each order: the dilution once, then each assay; L-3 I when nothing is known."""
-    head = header(lis2a.STANDARD, query.sender)
-    head[12] = "LIS2-A"
-    records: list[Sequence[Value]] = [head]
-    for number, work in enumerate(orders, 1):
-        first, *more = (f"{code}+{REFLEX}" for code in work.codes)
-        tests: Value = [("", "", "", f"{DILUTION}+{first}"), *more]
-        fields: list[Value] = ["O", "1", work.sample_id, None, tests, "S" if work.stat else "R", *[None] * 5, "N"]
-        records += [["P", str(number), work.patient_id], [*fields, *[None] * 3, SERUM, *[None] * 9, "O"]]
-    records.append(["L", "1", "N" if orders else "I"])
-    return [lis2a.build(records, charset="utf-8")]
+    """P and O for each order; L-3 I when nothing is known."""
+    return told([*header(lis2a.STANDARD, query.sender)[:12], "LIS2-A"], orders, ordered)
 
 
-DRIVER = Driver(
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P and O of one order: the dilution once, then each assay."""
+    first, *more = (f"{code}+{REFLEX}" for code in work.codes)
+    tests: Value = [("", "", "", f"{DILUTION}+{first}"), *more]
+    fields: list[Value] = ["O", "1", work.sample_id, None, tests, "S" if work.stat else "R", *[None] * 5, "N"]
+    return [["P", str(number), work.patient_id], [*fields, *[None] * 3, SERUM, *[None] * 9, "O"]]
+
+
+DRIVER = replace(
+    ASTM,
     name="ortho_vitros",
     title="Ortho VITROS",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
     code_from="+",
     code_until="+",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
+    flag_words={"^0^": "N"},  # a place for a code, without one
     one_record_a_frame=True,
     tests=TESTS,
     retells=diluted,

@@ -3,18 +3,20 @@
 Manual  Radiometer, ABL80 FLEX communication (ASTM E1394/E1381); the vendor's text is not public
 Proof   capture: an ABL80 BASIC that measured electrolytes only; not yet run beside a lab's own analyzer
 
-Where things sit: there is no accession number. O-3 is empty, O-4 `Sample #^259` counts the analyzer's own runs, P-4 is
-what the user typed as the patient's id. A tube's number stands in O-3 when the site fills it; else P-4 is taken when it
-is twelve digits, as our tubes have: what else was typed there names a patient, not a tube · code R-3 component 4,
-component 5 M measured or C calculated · value R-4, `.....` when there is none · unit R-5 · flags R-7 · status R-9 ·
-time R-13, only in the first R of a sample and meant for all of them · specimen O-16.
+Where things sit: sample O-3, when the site fills it; else P-4, what the user typed as the patient's id, when it is
+twelve digits, as our tubes have · code R-3 component 4, component 5 M measured or C calculated · value R-4, `.....`
+when there is none · unit R-5 · flags R-7 · range R-6 · status R-9 · time R-13, only in the first R of a sample and
+meant for all of them · control O-12 or H-12 Q, `QCLevel^lot` in O-16 (else the specimen), `QC #` in O-4 (these two as
+public interfaces recorded them), or an id that begins QC.
+Quirks: There is no accession number: O-3 is empty, O-4 `Sample #^259` counts the analyzer's own runs, and what else was
+typed in P-4 names a patient, not a tube. Gases and calculated values are not the catalogue's tests.
 Cannot: give controls a lot but by their id; answer queries.
 """
 
 import re
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, Observation
+from drivers.driver import ASTM, Decoded, Grade, Message, Observation
 from drivers.engine.form import RowText
 from drivers.engine.gas import beyond, ions
 
@@ -45,25 +47,18 @@ def settles(decoded: Decoded, _message: Message) -> Decoded:
     return replace(decoded, observations=tuple(rows))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="radiometer_abl80",
     title="Radiometer ABL80",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"ABL80",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.5",
     aspects={"M": "measured", "C": "calculated"},
     observed_at=("R.13", "R.12"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
+    control=(*ASTM.control, ("O.16.1", "QCLEVEL"), ("O.4.1", "QC #")),
     control_id=r"QC",
-    pseudo=r"0+|Sample #.*",
+    pseudo=r"0+|(?:Sample|QC) #.*",
     tests=TESTS,
     retells=retells,
     settles=settles,

@@ -3,15 +3,15 @@
 Manual  SensaCore, ST-200 operator's manual; no format is printed there
 Proof   capture: two reports sent back to back; not yet run beside a lab's own analyzer
 
-Where things sit: lines ended by LF, ESC NUL (a printer's code) before and between their parts. A report begins
-"Sample test: " and its running number and ends with a line of degree signs and two empty lines. "Date time:"
-DD-MM-YYYY HH:MM:SS · "Analyze Type" the specimen · "Patient ID" the sample · a measured line is name, ESC NUL, value,
-unit; "NA NA" is not measured. Lines with a colon (FiO2, temperatures, name) are settings and particulars: kept in the
-message.
-Nothing is acknowledged. A report without its end is shown and filed to nobody: its last line may be cut in a number.
+Where things sit, by the words of the ticket: sample behind "Patient ID" · time behind "Date time:", DD-MM-YYYY HH:MM:SS
+· control behind "Analyze Type", the specimen · a measured line is the name, which is the code, ESC NUL, value, unit;
+"NA NA" is not measured · neither flag nor range.
+Quirks: Lines end with LF, ESC NUL (a printer's code) stands before and between their parts. A report begins "Sample
+test: " and its running number and ends with a line of degree signs and two empty lines. Lines with a colon (FiO2,
+temperatures, name) are settings and particulars: kept in the message. Nothing is acknowledged. A report without its end
+is shown and filed to nobody: its last line may be cut in a number. Gases, calculated values and what it says of
+haemoglobin are not the catalogue's tests: config/analyzers.toml may map them.
 Cannot: tell controls but by "Analyze Type" QC or Control (not seen yet), or an id that begins QC; give flags or ranges.
-Gases, calculated values and what it says of haemoglobin are not the catalogue's tests: config/analyzers.toml may map
-them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from dataclasses import replace
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
-from drivers.engine.gas import beyond, ions
+from drivers.engine.gas import beyond, ions, says_control
 from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire.blocks import Framing
 
 MARK = "\x1b\x00"
 END = rf"\xb0[ \x1b\x00]*\r?\n(?:{MARK} *\r?\n){{2}}"
-CONTROL = re.compile(r"QC|quality|control", re.IGNORECASE)
 
 TESTS = {
     **ions("Na", "K", "Cl", "iCa"),
@@ -55,11 +54,12 @@ def read(form: Form, message: Message) -> Decoded:
         value, _, unit = said.replace(MARK, " ").strip().partition(" ")
         if name.strip() and value and ":" not in line:
             sheet.add(name, value, None if value == "NA" else unit)
-    control = CONTROL.search(particular(text, "Analyze Type")) or (sheet.sample_id or "").startswith("QC")
-    decoded = sheet.decoded(MessageType.QC if control else MessageType.RESULT)
-    if re.search(END, text):
+    decoded = sheet.decoded(control=says_control(particular(text, "Analyze Type")))
+    together = text.count("Patient ID") > 1
+    if re.search(END, text) and not together:
         return decoded
-    odd = "the report has no end: nothing of it is filed"
+    odd = "two reports run together" if together else "the report has no end"
+    odd += ": nothing of it is filed"
     return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, odd))
 
 
@@ -70,6 +70,7 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(start=b"", end=b"", ends=rf"{END}|\n(?=Sample test:)", ack=b"", nak=b"", silence=5.0),
     reads=read,
+    control_id=r"QC",
     pseudo=r"0+",
     tests=TESTS,
 )

@@ -5,37 +5,27 @@ Proof   capture: albumin, creatinine and their ratio; not yet run beside a lab's
 
 Where things sit: sample P-3, the id typed or scanned as the patient's (O-3 is empty; O-4 `sequence^cartridge lot`) ·
 code R-3 component 4 · value R-4 · unit R-5 · range R-6 · flag R-7 (`<` `>` outside what it can measure, L, H) · status
-R-9 (F, C corrects an earlier one) · time R-12, the start. A control has O-12 Q. H-12 P, or D in service mode.
-A comment under a result is its `slope^offset unit`, under HbA1c also the primary unit and eAG: corrections that the
-user has set change the result, so the technician sees them.
+R-9 (F, C corrects an earlier one) · time R-12, the start · control O-12 Q. H-12 is P, or D in service mode.
+Quirks: A comment under a result is its `slope^offset unit`, under HbA1c also the primary unit and eAG: corrections that
+the user has set change the result, so the technician sees them.
 Cannot: tell a patient's number from a tube's: the tube's number has to be scanned as the patient's id. Give the GFR
 comment under O (it is of the order, not of a result). Convert HbA1c in mmol/mol (IFCC): held. Take orders.
 """
 
-from drivers.driver import Driver, Grade, measurement
+from dataclasses import replace
 
-TESTS = {
-    "HbA1c": measurement("HBA1C", "%"),
-    "Alb": measurement("UMALB", "mg/dL", {"mg/L": "0.1", "mg/l": "0.1"}),
-    "Crt": measurement("UCREAT", "mg/dL", {"mmol/L": "11.312", "mmol/l": "11.312"}),  # 113.12 g/mol
-    "Ratio": measurement("ACR", "mg/g{creat}", {"mg/g": "1", "mg/mmol": "8.840"}),
-}
+from drivers.driver import ASTM, Grade
+from drivers.engine.chemistry import chemistry
 
-DRIVER = Driver(
+TESTS = chemistry({"HBA1C": "HbA1c", "UMALB": "Alb", "UCREAT": "Crt", "ACR": "Ratio"})
+
+DRIVER = replace(
+    ASTM,
     name="siemens_dca",
     title="Siemens DCA Vantage",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"DCA V(ANTAGE|antage)",
-    sample_id="P.3",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
+    sample_id="P.3.1",
     observed_at=("R.12", "R.13"),
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     tests=TESTS,
 )

@@ -3,16 +3,17 @@
 Manual  Siemens, Dimension clinical chemistry system, host interface
 Proof   capture: a poll, a query, an order taken, two results of an Xpand; not yet run beside a lab's own analyzer
 
-A block is fields, each ended by FS (1C hex), then two hexadecimal digits: the sum of all bytes from after STX to the
-last FS. Both sides acknowledge each block, and the analyzer waits for an answer to each, but to its M:
-P poll → N nothing, or D an order · I a tube was read: its id in field 2 → D its order, or N · M an order was accepted
-(A) or rejected (R) → nothing more · R results, C a calibration → M accepted, once it is stored.
-R, counted from 1: 4 sample · 5 type: 1 serum, 2 plasma, 3 urine, 4 CSF, 5 to 9 a control's level · 8 time ssmmhhddMMyy
-· 11 how many tests, then four fields for each: code, value, unit, error. With an error there may be no value; with a
-value it is a flag too, so that a person decides. Codes are the vendor's names (GLUC, AHDL); TESTS lists those.
-D: carrier, list, A to add, name (25), sample, type, place, priority (1 stat), cups, position (**), dilution, count,
-codes. Cannot: say what an error number means; push an order at a poll (it is told when the tube is read); read
-calibrations.
+Where things sit in a block R, fields counted from 1: sample 4 · control 5, the type: 1 serum, 2 plasma, 3 urine, 4 CSF,
+5 to 9 a control's level · time 8, ssmmhhddMMyy · 11 how many tests, then four fields for each: code, value, unit,
+error, which is its flag when there is a value all the same · no range.
+Quirks: A block is fields, each ended by FS (1C hex), then two hexadecimal digits: the sum of all bytes from after STX
+to the last FS. Both sides acknowledge each block, and the analyzer waits for an answer to each, but to its M: P poll →
+N nothing, or D an order · I a tube was read: its id in field 2 → D its order, or N · M an order was accepted (A) or
+rejected (R) → nothing more · R results, C a calibration → M accepted, once it is stored. With an error there may be no
+value; with a value it is a flag too, so that a person decides. Codes are the vendor's names (GLUC, AHDL); TESTS lists
+those. D: carrier, list, A to add, name (25), sample, type, place, priority (1 stat), cups, position (**), dilution,
+count, codes. A poll names no tube and is answered N: a tube's order is told when the tube is read.
+Cannot: say what an error number means; push an order at a poll; read calibrations.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder, known
+from drivers.engine.chemistry import ANY_GLUCOSE, chemistry
 from drivers.engine.form import Form
 from drivers.engine.text import Sheet, asks, other, texts_of
 from drivers.wire import blocks
@@ -29,41 +31,16 @@ from drivers.wire.blocks import Framing
 FS = "\x1c"
 ERROR = re.compile(r"0*")  # what is no error
 FLUIDS = (("urine", "3"), ("csf", "4"), ("plasma", "2"), ("whole blood", "W"))  # W: general knowledge, for HbA1c
-UREA = {"mmol/L": "2.801"}  # of urea nitrogen
-ION = {"mmol/L": "1", "mEq/L": "1"}
 
-TESTS = {
-    "GLUC": measurement("GLUR|GLUF|GLUPP|OGTT2H", "mg/dL", {"mmol/L": "18.016"}),
-    "GLU": measurement("GLUR|GLUF|GLUPP|OGTT2H", "mg/dL", {"mmol/L": "18.016"}),
-    "BUN": measurement("BUN", "mg/dL", UREA),
-    **dict.fromkeys(("CREA", "CRE2", "ECRE"), measurement("CREAT", "mg/dL", {"umol/L": "0.011312"})),
-    "URCA": measurement("URIC", "mg/dL", {"umol/L": "0.016811"}),
-    "TBIL": measurement("TBIL", "mg/dL", {"umol/L": "0.058467"}),
-    "TBI": measurement("TBIL", "mg/dL", {"umol/L": "0.058467"}),
-    **dict.fromkeys(("DBIL", "DBI"), measurement("DBIL", "mg/dL", {"umol/L": "0.058467"})),
-    "AST": measurement("AST", "U/L"),
-    **dict.fromkeys(("ALT", "ALTI"), measurement("ALT", "U/L")),
-    **dict.fromkeys(("ALP", "ALPI"), measurement("ALP", "U/L")),
-    "GGT": measurement("GGT", "U/L"),
-    "TP": measurement("TP", "g/dL"),
-    "ALB": measurement("ALB", "g/dL"),
-    "CHOL": measurement("CHOL", "mg/dL", {"mmol/L": "38.67"}),
-    **dict.fromkeys(("TGL", "TRIG"), measurement("TG", "mg/dL", {"mmol/L": "88.57"})),
-    **dict.fromkeys(("AHDL", "HDLC"), measurement("HDL", "mg/dL", {"mmol/L": "38.67"})),
-    "ALDL": measurement("LDL", "mg/dL", {"mmol/L": "38.67"}),
-    "NA": measurement("NA", "mmol/L", ION),
-    "K": measurement("K", "mmol/L", ION),
-    "CL": measurement("CL", "mmol/L", ION),
-    "CA": measurement("CA", "mg/dL", {"mmol/L": "4.008"}),
-    "PHOS": measurement("PHOS", "mg/dL", {"mmol/L": "3.097"}),
-    "MG": measurement("MG", "mg/dL", {"mmol/L": "2.431", "mEq/L": "1.2155"}),
-    "AMY": measurement("AMY", "U/L"),
-    **dict.fromkeys(("LIP", "LIPL"), measurement("LIP", "U/L")),
-    **dict.fromkeys(("LDH", "LDI"), measurement("LDH", "U/L")),
-    **dict.fromkeys(("CK", "CKI"), measurement("CK", "U/L")),
-    **dict.fromkeys(("IRON", "IRN"), measurement("IRON", "ug/dL", {"umol/L": "5.585"})),
-    **dict.fromkeys(("HA1C", "A1C"), known()),
-}
+TESTS = chemistry(
+    {
+        ANY_GLUCOSE: "GLUC GLU", "BUN": "BUN", "CREAT": "CREA CRE2 ECRE", "URIC": "URCA", "TBIL": "TBIL TBI",
+        "DBIL": "DBIL DBI", "AST": "AST", "ALT": "ALT ALTI", "ALP": "ALP ALPI", "GGT": "GGT", "TP": "TP", "ALB": "ALB",
+        "CHOL": "CHOL", "TG": "TGL TRIG", "HDL": "AHDL HDLC", "LDL": "ALDL", "NA": "NA", "K": "K", "CL": "CL",
+        "CA": "CA", "PHOS": "PHOS", "MG": "MG", "AMY": "AMY", "LIP": "LIP LIPL", "LDH": "LDH LDI", "CK": "CK CKI",
+        "IRON": "IRON IRN",
+    }
+) | dict.fromkeys(("HA1C", "A1C"), known())  # fmt: skip
 
 
 def block(*fields: str) -> bytes:
@@ -123,7 +100,7 @@ def _results(form: Form, sent: list[str]) -> Decoded:
         [] if len(groups) == 4 * int("0" + re.sub(r"\D", "", head[10])) else ["the number of tests is not the one said"]
     )
     control = head[4].strip() in ("5", "6", "7", "8", "9")
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+    return sheet.decoded(problems=odd, control=control)
 
 
 def answer(_query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:

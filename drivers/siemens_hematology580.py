@@ -4,18 +4,19 @@ Manual  Siemens, Atellica Data Manager LIS output (LIS2-A), as the captured syst
 Proof   capture: a message with comments and string rows; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 component 1 · code R-3 component 4 of nine (`^^^CRC^^^^^N`; component 9 N a number, S a
-string) · value R-4 · no unit, flag, range or status · time R-12. The sender is named in H-9, H-5 is empty.
-C below an R is the analyzer's message on it, in the language of the analyzer, `&X0A&` a new line: kept as sent.
-A string row repeats its own code (RBC_PLTO) and says that the analyzer took another way: nothing a patient is told.
-No unit is sent, so the data manager must send the usual ones: 10*3/uL, 10*6/uL, g/dL, %, fL, pg; in others haemoglobin,
-haematocrit and MCHC are out of every limit and held.
-PLTOPT are platelets counted by light, TNC all nucleated cells, RET cells in parts: shown, never reported.
+string) · value R-4 · no unit, flag, range or status · time R-12 · control O-12 or H-12 Q. The sender is named in H-9,
+H-5 is empty.
+Quirks: C below an R is the analyzer's message on it, in the language of the analyzer, `&X0A&` a new line: kept as sent.
+A string row repeats its own code (RBC_PLTO) and says that the analyzer took another way: nothing a patient is told. No
+unit is sent, so the data manager must send the usual ones: 10*3/uL, 10*6/uL, g/dL, %, fL, pg; in others haemoglobin,
+haematocrit and MCHC are out of every limit and held. PLTOPT are platelets counted by light, TNC all nucleated cells,
+RET cells in parts: shown, never reported.
 Cannot: be asked or told anything; tell a control but by O-12 Q or H-12 Q.
 """
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, Said
+from drivers.driver import ASTM, Decoded, Grade, Kind, Message, Said
 from drivers.engine.haematology import counts, unreported
 from drivers.wire import lis2a
 
@@ -50,21 +51,12 @@ def settled(decoded: Decoded, message: Message) -> Decoded:
     return replace(decoded, sender=sender, problems=(odd, *decoded.problems))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="siemens_hematology580",
     title="Siemens Hematology 580",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     observed_at="R.12",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
     unlisted=unlisted,
     tests=TESTS,
     settles=settled,

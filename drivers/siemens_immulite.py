@@ -5,43 +5,30 @@ Proof   capture: the vendor's own upload of two patients, re-written; not yet ru
 
 Where things sit: sample O-3 · code R-3 component 4 · value R-4, sometimes ending with its point (`173.`) · unit R-5 ·
 range R-6, `normal low\\reportable low^normal high\\reportable high` · flags R-7 · status R-9 · time R-13 · control O-12
-Q. H names no escape delimiter and a password in H-4. A message holds several patients, and several orders of each.
-TESTS is the vendor's naming. Cannot: answer a query (`Q|1|^id||ALL`): the password that the answer must carry is set on
-the analyzer; tell controls that the analyzer does not mark (give them ids that begin QC).
+Q.
+Quirks: H names no escape delimiter and a password in H-4. A message holds several patients, and several orders of each.
+TESTS is the vendor's naming.
+Cannot: answer a query (`Q|1|^id||ALL`): the password that the answer must carry is set on the analyzer; tell controls
+that the analyzer does not mark (give them ids that begin QC).
 """
 
-from drivers.driver import Driver, Grade, known, measurement
+from dataclasses import replace
 
-TESTS = {
-    **dict.fromkeys(("TSH", "RTH"), measurement("TSH", "m[IU]/L")),
-    "TT3": measurement("T3", "ng/dL", {"nmol/L": "65.1"}),
-    "T3": measurement("T3", "ng/dL", {"nmol/L": "65.1"}),
-    "TT4": measurement("T4", "ug/dL", {"nmol/L": "0.0777"}),
-    "T4": measurement("T4", "ug/dL", {"nmol/L": "0.0777"}),
-    **dict.fromkeys(("FT3", "F3"), measurement("FT3", "pg/mL", {"pmol/L": "0.651"})),
-    **dict.fromkeys(("FT4", "F4"), measurement("FT4", "ng/dL", {"pmol/L": "0.0777"})),
-    "FER": measurement("FERR", "ng/mL"),
-    **dict.fromkeys(("VB", "B12"), measurement("B12", "pg/mL", {"pmol/L": "1.355"})),
-    **dict.fromkeys(("TU", "HCG", "FSH", "LH", "PRL", "CEA", "AFP", "PSA"), known()),
-}
+from drivers.driver import ASTM, Grade, known
+from drivers.engine.immuno import assays
 
-DRIVER = Driver(
+TESTS = assays(
+    {
+        "TSH": "TSH RTH", "T3": "TT3 T3", "T4": "TT4 T4", "FT3": "FT3 F3", "FT4": "FT4 F4", "FERR": "FER",
+        "B12": "VB B12",
+    }
+) | dict.fromkeys(("TU", "HCG", "FSH", "LH", "PRL", "CEA", "AFP", "PSA"), known())  # fmt: skip
+
+DRIVER = replace(
+    ASTM,
     name="siemens_immulite",
     title="Siemens Immulite",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
     control_id=r"QC",
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=TESTS,
 )

@@ -3,16 +3,17 @@
 Manual  Siemens, RAPIDLab 348 operator's guide: the serial line sends the report as on paper
 Proof   capture: one patient's report; not yet run beside a lab's own analyzer
 
-Where things sit: lines ended by CR LF, no marks, nothing is acknowledged. A report begins "--- Siemens Diagnostics  348
----" and its title and ends with a long line of hyphens. Serial number, time and date (12:58 20 Nov 2019) on one line ·
-"Patient  ID" the sample (leading zeros count) · "Sample No." a running number · below "Measured" and "Calculated Data"
-lines of name, value, unit; a value ends in ^ above or v below the range (H and L here). Names without a value were not
-calculated. "Reference Ranges" repeats the names with low - high: the ranges on its paper, kept in the message; ours are
-the catalogue's. A report "Short sample" has no values: its sentence is told.
-A report without its end is shown and filed to nobody: its last line may be cut in a number.
+Where things sit, by the words of the report: sample behind "Patient  ID" (leading zeros count), "Sample No." is a
+running number · time and date (12:58 20 Nov 2019) on the line of the serial number · code, value and unit on the lines
+below "Measured" and "Calculated Data"; the name is the code · flag: a value ends in ^ above or v below the range (H and
+L here) · control: the report's title.
+Quirks: Lines end with CR LF, without marks; nothing is acknowledged. A report begins "--- Siemens Diagnostics  348 ---"
+and its title and ends with a long line of hyphens. Names without a value were not calculated. "Reference Ranges"
+repeats the names with low - high: the ranges on its paper, kept in the message; ours are the catalogue's. A report
+"Short sample" has no values: its sentence is told. A report without its end is shown and filed to nobody: its last line
+may be cut in a number. Gases and calculated values are not the catalogue's tests: config/analyzers.toml may map them.
 Cannot: tell controls and calibrations but by the title (QC, Control, Calibration: not seen yet) or an id that begins
 QC.
-Gases and calculated values are not the catalogue's tests: config/analyzers.toml may map them.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from dataclasses import replace
 
 from drivers.driver import Decoded, Driver, Grade, Message, MessageType
 from drivers.engine.form import Form
-from drivers.engine.gas import beyond, ions
+from drivers.engine.gas import beyond, ions, says_control
 from drivers.engine.text import Sheet, other, texts_of
 from drivers.wire.blocks import Framing
 
 END = r"(?:^|\n)-{20,}[ ]*\r?\n"
+NEXT = r"\n(?=-+ Siemens)"  # of a report whose end was lost
 TITLE = re.compile(r"^-+ Siemens.*\n(.*)$", re.MULTILINE)
 WHEN = re.compile(r"^(\S+) +(\d{1,2}:\d\d) +(\d{1,2} \w{3} \d{4})", re.MULTILINE)
 SAMPLE = re.compile(r"^Patient +ID(.*)$", re.MULTILINE)
@@ -34,7 +36,6 @@ SECTION = re.compile(r"(Measured|Calculated|Reference Ranges)\b")
 VALUE = r"([<>]?-?\d[\d.]{0,15}|[-.*?]{2,})([\^v]?)(?: +(\S+))?"
 ROW = re.compile(rf"(\S+(?: \S+)*?) +(?:{VALUE}| +(\S.*))")  # name, then a value with mark and unit, or words
 FLAGS = {"^": ("H",), "v": ("L",), "": ()}
-TYPES = ((r"QC|Control", MessageType.QC), (r"Cal", MessageType.CALIBRATION), (r"", MessageType.RESULT))
 
 TESTS = {
     **ions("Na+", "K+", "Cl-", "Ca++"),
@@ -67,18 +68,20 @@ def read(form: Form, message: Message) -> Decoded:
         if found and section in ("Measured", "Calculated"):
             name, value, mark, unit, words = found.groups()
             sheet.add(name, value or words, unit, FLAGS[mark or ""], raw=words or value + mark)
-    type_ = next(type_ for words, type_ in TYPES if re.search(words, title[0], re.IGNORECASE))
-    if (sheet.sample_id or "").startswith("QC"):
-        type_ = MessageType.QC
-    return ended(sheet.decoded(type_, serial), text)
+    control = says_control(title[0])
+    calibration = MessageType.CALIBRATION if re.search("cal", title[0], re.IGNORECASE) and not control else None
+    return ended(sheet.decoded(calibration, serial, control=control), text)
 
 
 def ended(decoded: Decoded, text: str) -> Decoded:
     """The report with what is odd about it; without its end it is incomplete."""
     odd = ["the sample was short: the analyzer gives no values"] if "short sample" in text.lower() else []
-    if re.search(END, text):
+    if len(SAMPLE.findall(text)) > 1:
+        odd.append("two reports run together: nothing of them is filed")
+    elif re.search(END, text):
         return replace(decoded, problems=(*decoded.problems, *odd))
-    odd.append("the report has no end: nothing of it is filed")
+    else:
+        odd.append("the report has no end: nothing of it is filed")
     return replace(decoded, type=MessageType.INCOMPLETE, problems=(*decoded.problems, *odd))
 
 
@@ -87,8 +90,9 @@ DRIVER = Driver(
     title="Siemens RAPIDLab 348",
     grade=Grade.CAPTURE,
     speaks="blocks",
-    framing=Framing(start=b"", end=b"", ends=END, ack=b"", nak=b"", silence=5.0),
+    framing=Framing(start=b"", end=b"", ends=f"{END}|{NEXT}", ack=b"", nak=b"", silence=5.0),
     reads=read,
+    control_id=r"QC",
     pseudo=r"0+",
     tests=TESTS,
 )

@@ -3,16 +3,17 @@
 Manual  Siemens, RAPID series LIS interface (LIS3); the vendor's text is not public
 Proof   capture: a RAPIDPoint 500 says that a sample is ready; its data are known from working interfaces [S] only
 
-Where things sit: STX name FS RS, for each item key GS value GS unit GS qualifier GS flag FS, then RS ETX, two hex
-digits of the sum of all bytes from STX to ETX, EOT. We send that sum, as working interfaces do; the capture's leaves
-STX out, so both are taken. Each block is answered by a block that holds ACK alone (NAK when damaged).
-The analyzer only announces (SMP_NEW_AV, QC_NEW_AV, CAL_NEW_AV with aMOD model, iIID serial number, rSEQ running
-number): we fetch with SMP_REQ, QC_REQ, CAL_REQ and the same three items. ID_REQ asks who we are: ID_DATA.
-SMP_NEW_DATA and SMP_EDIT_DATA (a correction) hold the sample in iPID, else iACC; rDATE and rTIME (21Jul03 12:20); keys
-m… measured, c… calculated, which are the codes. QC_NEW_DATA is a control: lot iQLOT and level iQLEV; keys s… are its
+Where things sit in SMP_NEW_DATA and SMP_EDIT_DATA (a correction: status C): sample iPID, else iACC · time rDATE and
+rTIME (21Jul03 12:20) · code the key, m… measured, c… calculated · value, unit and flag behind the key: key GS value GS
+unit GS qualifier GS flag · no range · control: QC_NEW_DATA, its id the lot iQLOT and level iQLEV; keys s… are its
 limits.
+Quirks: A block is STX name FS RS, its items each ended by FS, then RS ETX, two hex digits of the sum of all bytes from
+STX to ETX, EOT. We send that sum, as working interfaces do; the capture's leaves STX out, so both are taken. Each block
+is answered by a block that holds ACK alone (NAK when damaged). The analyzer only announces (SMP_NEW_AV, QC_NEW_AV,
+CAL_NEW_AV with aMOD model, iIID serial number, rSEQ running number): we fetch with SMP_REQ, QC_REQ, CAL_REQ and the
+same three items. ID_REQ asks who we are: ID_DATA. Gases and calculated values are not the catalogue's tests:
+config/analyzers.toml may map them.
 Cannot: fetch again what it announced while we were away; answer PAT_DEMOG_REQ (who is this patient?).
-Gases and calculated values are not the catalogue's tests: config/analyzers.toml may map them.
 """
 
 from __future__ import annotations

@@ -4,24 +4,25 @@ Manual  Diagnostica Stago, STA LIS interface (LIS2/E1381); the vendor's text is 
 Proof   capture: an STA Satellite Max with two runs of one sample; not yet run beside a lab's own analyzer
 
 Where things sit: sample O-3 · O-4 is the number of the method (226, 227, 651), never a sample; O-5 is empty: one O for
-each test · code R-3 component 4 (`^^^SPT^F^64`; component 5 F is a final result, 6 the number of the unit) · value
-R-4 · unit R-5 (S, "INR ISI") · flags R-7 · status R-9 · time R-13.
-C records below a result are warnings, C-4 `number^text`: "controls are invalid" and "Stirring defect" go with the
-result to the technician. M records name the lots of the reagents.
-A message may hold several runs of a sample: the latest final one that has a value is reported, by R-13; all are stored.
-Results are sent again months later: R-13 is then long before H-14, and tells that they are the same.
-The codes are the ones of the captured analyzer and its usual names; config/analyzers.toml overrides them.
+each test · code R-3 component 4 (`^^^SPT^F^64`; component 5 F is a final result, 6 the number of the unit) · value R-4
+· unit R-5 (S, "INR ISI") · flags R-7 · range R-6, not sent · status R-9 · time R-13 · control O-12 or H-12 Q.
+Quirks: C records below a result are warnings, C-4 `number^text`: "controls are invalid" and "Stirring defect" go with
+the result to the technician. M records name the lots of the reagents. A message may hold several runs of a sample: the
+latest final one that has a value is reported, by R-13; all are stored. Results are sent again months later: R-13 is
+then long before H-14, and tells that they are the same. The codes are the ones of the captured analyzer and its usual
+names; config/analyzers.toml overrides them.
 Cannot: answer queries; tell controls but by H-12 or O-12 (as the standard has it; not seen yet); name a fibrinogen or a
 D-dimer, whose units no capture shows.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from drivers.driver import Driver, Grade, Observation, measurement
+from drivers.driver import ASTM, Grade, Observation, measurement
 from drivers.engine.choose import best_of_each_test
 
 SECONDS = {"s": "1", "S": "1", "sec": "1", "Sec": "1"}
-INR = measurement("INR", "{INR}", {"INR ISI": "1", "INR": "1", "ISI": "1"})
+INR = measurement("INR", "{INR}", {"INR ISI": "1", "INR": "1"})
 
 TESTS = {
     **dict.fromkeys(("SPT", "PT"), measurement("PT", "s", SECONDS)),
@@ -37,26 +38,14 @@ def latest_final(observations: Sequence[Observation]) -> tuple[bool, ...]:
     return best_of_each_test(observations, lambda row: RANKS.get(row.aspect or "final", 0))
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="stago_sta",
     title="Stago STA",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"STA",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.3.5",
     aspects={"F": "final", "P": "preliminary", "I": "interpretation"},
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     one_record_a_frame=True,
     tests=TESTS,
     reports=latest_final,

@@ -4,17 +4,17 @@ Manual  Sysmex, host interface of the CA-500 and CA-600 series (blocks D1, R1, S
 Proof   capture: results, error masks, a query of a CA-660; not yet run beside a lab's own analyzer
 
 Where things sit, columns from 0 of a D or R block: 0 block D1/R1 (D2/R2 where it asks by the id alone) · 2 analyzer
-type 21 · 4 and 6 block number and count · 8 kind of sample: U patient, E urgent, C control, blank when it asks · 9 date
-DDMMYY · 15 time HHMM · 19 rack and position · the id, right-justified · one letter, how it was read (B barcode,
-M manual, A counted) · the name · then groups of 9: parameter 3, value 5, flag 1.
-Rack, id and name have two widths, by setting (LAYOUTS): the one whose letter and groups fit is the one.
-The point is implied by the last digit of the parameter: 1 seconds, one decimal; 3 ratio and 4 INR, two decimals; other
+type 21 · 4 and 6 block number and count · control 8, the kind of sample: U patient, E urgent, C control, blank when it
+asks · time 9 and 15, DDMMYY and HHMM · 19 rack and position · sample: the id, right-justified, then one letter, how it
+was read (B barcode, M manual, A counted), and the name · then groups of 9: code 3 (the parameter), value 5, flag 1 ·
+unit by the parameter · no range.
+Quirks: Rack, id and name have two widths, by setting (LAYOUTS): the one whose letter and groups fit is the one. The
+point is implied by the last digit of the parameter: 1 seconds, one decimal; 3 ratio and 4 INR, two decimals; other
 values are given as sent. `*`, `/`, `-`, `+` or X for a value is an error: masked, never a number. The order of the date
 is a setting of the analyzer: set it to DDMMYY; what is no such date is read as YYMMDD. Ids read as A are running
-numbers: no tube's.
-Each block is answered by ACK. A query R1 is answered by an S1 block with the same header and the tests to run, each by
-the number of its assay: 041, 043 and 044 are all results of assay 040. Nothing to run is the number 000, as a working
-interface of this family sends it.
+numbers: no tube's. Each block is answered by ACK. A query R1 is answered by an S1 block with the same header and the
+tests to run, each by the number of its assay: 041, 043 and 044 are all results of assay 040. Nothing to run is the
+number 000, as a working interface of this family sends it.
 Cannot: give units that the analyzer does not send (they follow from the parameter), send the patient's name.
 """
 
@@ -38,6 +38,7 @@ LAYOUTS = tuple(
 UNITS = {"1": ("s", 1), "3": ("ratio", 2), "4": ("INR", 2)}  # last digit of the parameter → unit, decimals
 NOTHING = "000"
 MASK = r"[*/+X-]+"
+DIGITS = re.compile(r"([<>]?) *([0-9]+)")  # a bound has the point of its number: ">190" is not 190 seconds
 NAMES = {"041": "PT seconds", "043": "PT ratio", "044": "PT INR", "051": "APTT"}
 TESTS = {
     "041": measurement("PT", "s"),
@@ -50,11 +51,12 @@ TESTS = {
 def number(code: str, sent: str) -> str:
     """The value with the point that its parameter implies; what holds an error or no digits stays as sent."""
     value = sent.strip()
-    if not value.isdigit() or code[2:] not in UNITS:
+    found = DIGITS.fullmatch(value)
+    if found is None or code[2:] not in UNITS:
         return value
     decimals = UNITS[code[2:]][1]
-    whole = value.rjust(decimals + 1, "0")
-    return f"{whole[:-decimals]}.{whole[-decimals:]}"
+    whole = found[2].rjust(decimals + 1, "0")
+    return f"{found[1]}{whole[:-decimals]}.{whole[-decimals:]}"
 
 
 def moment(date: str, time: str) -> str | None:
@@ -79,8 +81,7 @@ def read(form: Form, message: Message) -> Decoded:
     sheet = Sheet(form, "" if how == "A" else sample_id, moment(date, time))
     for group in groups(rows, 9):
         add(sheet, group)
-    control = kind == "C" or (sheet.sample_id or "").startswith("QC")
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT)
+    return sheet.decoded(control=kind == "C")
 
 
 def add(sheet: Sheet, group: str) -> None:
@@ -110,6 +111,8 @@ DRIVER = Driver(
     speaks="blocks",
     framing=Framing(),
     reads=read,
+    control_id=r"QC",
+    pseudo=r"0+",
     masked=MASK + r"\D?",  # the flag stands in the mask
     tests=TESTS,
     answers=answer,

@@ -3,15 +3,16 @@
 Manual  Sysmex, U-WAM host interface (LIS2-A2; not public); what working interfaces recorded of it
 Proof   capture: strip and particle rows of UC-3500 and UF-4000; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-3 (P-4 is the patient's number) · R-3 component 4 the code (C-… the strip, M-… seen by eye,
+Where things sit: sample O-3 (P-4 is the patient's number) · code R-3 component 4 (C-… the strip, M-… seen by eye,
 others the particles), 5 A or M, 6 the run, 7 S or IF (a picture), 8 and 9 rack and position · value R-4 component 1,
-component 2 RAW or MAINFORMAT · unit R-5 (with µ) · flag R-7 · time R-13 · R-14 which module.
-Every parameter comes twice. The one to report: for a strip the half that is a grade, whichever it is (C-LEU has it in
-RAW, C-BIL in MAINFORMAT); else MAINFORMAT, and RAW where that is empty. Empty in both: nothing to report.
-C-Error Code other than 0000 doubts the whole strip. RBC-Info., UTI-Info. and BACT-Info. are its own remarks: shown.
-Pictures (scattergrams, histograms) are the names of files. Ids ERR… and STAT… are its own numbers: no tube's.
-Particles are reported per field, in /HPF or /LPF; per µl is held, as the factor is the site's. Texts such as `6-10/HPF`
-are held for the technician.
+component 2 RAW or MAINFORMAT · unit R-5 (with µ) · flag R-7 · range R-6 · time R-13 · R-14 which module · control O-12
+or H-12 Q, or an id that begins QC-.
+Quirks: Every parameter comes twice. The one to report: for a strip the half that is a grade, whichever it is (C-LEU has
+it in RAW, C-BIL in MAINFORMAT); else MAINFORMAT, and RAW where that is empty. Empty in both: nothing to report. C-Error
+Code other than 0000 doubts the whole strip. RBC-Info., UTI-Info. and BACT-Info. are its own remarks: shown. Pictures
+(scattergrams, histograms) are the names of files. Ids ERR… and STAT… are its own numbers: no tube's. Particles are
+reported per field, in /HPF or /LPF; per µl is held, as the factor is the site's. Texts such as `6-10/HPF` are held for
+the technician.
 Cannot: answer queries (no query was seen: set it to analyse without orders), draw the pictures.
 """
 
@@ -21,7 +22,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, Observation, detail, known, measurement, suspect
+from drivers.driver import ASTM, Decoded, Grade, Kind, Message, Observation, detail, known, measurement, suspect
 from drivers.engine.form import RowText
 from drivers.engine.urine import CLARITY, COLOURS, GRADE, pad, pads
 
@@ -90,22 +91,14 @@ def one_of_the_two(observations: Sequence[Observation]) -> tuple[bool, ...]:
     return tuple(id(row) in chosen for row in observations)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="sysmex_uwam",
     title="Sysmex U-WAM",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"U-WAM",
-    sample_id="O.3.1",
-    code="R.3.4",
     value="R.4.1",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
     aspect="R.4.2",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
     control_id=r"QC-",
     pseudo=r"ERR\d*|STAT\d*|0+",
     one_record_a_frame=True,

@@ -3,22 +3,23 @@
 Manual  Sysmex, ASTM Host Interface Specifications (XN series)
 Proof   capture: XN-550 patient and control runs, XN-350 messages; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-4 component 3 of `rack^position^id^how it was read` (O-3 stays empty), right-justified in
-22 characters · code R-3 component 5 · value R-4 · unit R-5 · flags R-7 (N L H, > < outside linearity, W and A doubt) ·
-status R-9 · time R-13; H-14 is empty. A control has O-12 Q and an id that begins QC-. Frames hold one record or all.
-Rows that are no numbers: `Left_Shift?` and its like are suspects from 0 to 300, raised from 100 on (the limit is
-general knowledge, to be confirmed on site); messages such as `Anemia` come without a value and with flag A; rows
-`SCAT_…` and `DIST_…` name picture files (&R& in them is part of the text as sent).
-A query is Q-3 of O-4's shape, Q-13 N. The answer puts Q-3 into O-3 as it was asked, the parameters as `^^^^WBC`, O-12 N
-and O-26 Q; no order: O-26 Y and no parameters. P-5 is the patient's id, P-6 the name.
+Where things sit: sample O-4 component 3 of `rack^position^id^how it was read` (O-3 stays empty), right-justified in 22
+characters · code R-3 component 5 · value R-4 · unit R-5 · flags R-7 (N L H, > < outside linearity, W and A doubt) ·
+range R-6 · status R-9 · time R-13; H-14 is empty · control O-12 Q and an id that begins QC-. Frames hold one record or
+all.
+Quirks: Rows that are no numbers: `Left_Shift?` and its like are suspects from 0 to 300, raised from 100 on (the limit
+is general knowledge, to be confirmed on site); messages such as `Anemia` come without a value and with flag A; rows
+`SCAT_…` and `DIST_…` name picture files (&R& in them is part of the text as sent). A query is Q-3 of O-4's shape, Q-13
+N. The answer puts Q-3 into O-3 as it was asked, the parameters as `^^^^WBC`, O-12 N and O-26 Q; no order: O-26 Y and no
+parameters. P-5 is the patient's id, P-6 the name.
 Cannot: fetch the pictures; tell which control lot it is but by its id.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from drivers.driver import (
     Decoded,
-    Driver,
     Grade,
     Kind,
     Said,
@@ -30,6 +31,7 @@ from drivers.driver import (
     measurement,
     suspect,
 )
+from drivers.engine import sysmex
 from drivers.engine.replies import header
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
@@ -155,27 +157,13 @@ def _patient(number: int, work: WorkOrder | None) -> list[Value]:
     return [*who, None, None, work.patient_id, ("", work.name), None, work.birth_date, work.sex]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    sysmex.FORM,
     name="sysmex_xn",
     title="Sysmex XN",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"XN[- ]?(L|\d+)",
-    sample_id="O.4.3",
-    code="R.3.5",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    control_id=r"QC-",
-    pseudo=r"ERR\d*|0+",
     masked=r"[-.*]{2,}|[+.]{2,}|NA",
-    query_id="Q.3.3",
-    query_cancel=("Q.13", "A"),
-    frame_size=63_993,
     unlisted=unlisted,
     raised_from=LIMIT,
     tests=TESTS,

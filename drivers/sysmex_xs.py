@@ -3,22 +3,22 @@
 Manual  Sysmex, communication format of the XS series (blocks D1U, D2U), as working interfaces read it
 Proof   capture: two blocks of an XS-500i; not yet run beside a lab's own analyzer
 
-Where things sit, columns from 0, in every block: 0 block · 3 analyzer 16 · 19 sequence 10 · 29 reserved 3 · 32 the id,
-15, right-justified, leading zeros kept. Two blocks make a message: D1U brings the time and what the analyzer thinks of
-the sample, D2U the numbers; a D1U alone waits for its D2U, which names its tube itself.
-D1U from 47: time YYYYMMDDHHMMSS 14 · rack 6, position 2 · how the id was read, mode · patient 16 · status · judgement
-(0 negative, 1 positive, 2 error, 3 both, Q a control) · positive differential, morphology, count · errors 2 · order ·
-six marks of messages (WBC abnormal and suspect, RBC, PLT) · 1 when units are SI.
-D2U from 47: the parameters by position (LAYOUT), digits without a point, blanks when not measured; the last digit of
-each is its flag: 0 none, 1 above (+), 2 below (-), 3 outside linearity (@), 4 little reliable (*).
-The marks of D1U become comments of the rows they touch. No units are sent: they follow from the position; with SI set,
-haemoglobin, MCH and MCHC are held. Reticulocytes and PCT are known by position, not captured: details, when measured.
+Where things sit, columns from 0, in every block: 0 block · 3 analyzer 16 · 19 sequence 10 · 29 reserved 3 · sample 32,
+the id, 15, right-justified, leading zeros kept. D1U from 47: time YYYYMMDDHHMMSS 14 · rack 6, position 2 · how the id
+was read, mode · patient 16 · status · judgement (0 negative, 1 positive, 2 error, 3 both, Q a control) · positive
+differential, morphology, count · errors 2 · order · six marks of messages (WBC abnormal and suspect, RBC, PLT) · 1 when
+units are SI. D2U from 47: code by position (LAYOUT) · value: digits without a point, blanks when not measured · flag,
+the last digit of each: 0 none, 1 above (+), 2 below (-), 3 outside linearity (@), 4 little reliable (*) · neither unit
+nor range.
+Quirks: Two blocks make a message: D1U brings the time and what the analyzer thinks of the sample, D2U the numbers; a
+D1U alone waits for its D2U, which names its tube itself. The marks of D1U become comments of the rows they touch. No
+units are sent: they follow from the position; with SI set, haemoglobin, MCH and MCHC are held. Reticulocytes and PCT
+are known by position, not captured: details, when measured.
 Cannot: be asked or told anything; draw histograms, which come in blocks of their own (kept as images).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -105,9 +105,9 @@ def read(form: Form, message: Message) -> Decoded:
         problems.append(f"the block says {numbers.analyzer[:40]!r}, but this line is configured for {form.title}")
     if head is None:
         problems.append("a D2U without its D1U: neither its time nor whether it is a control is known")
-    control = said[14 + JUDGEMENT : 15 + JUDGEMENT] == "Q" or bool(re.match(form.control_id, sheet.sample_id or ""))
-    type_ = MessageType.QC if control else MessageType.RESULT
-    return sheet.decoded(type_ if head else MessageType.INCOMPLETE, numbers.analyzer, problems)
+    type_ = None if head else MessageType.INCOMPLETE
+    control = said[14 + JUDGEMENT : 15 + JUDGEMENT] == "Q"
+    return sheet.decoded(type_, numbers.analyzer, problems, control=control)
 
 
 def _rows(sheet: Sheet, items: str, said: str) -> None:
@@ -143,6 +143,7 @@ DRIVER = Driver(
     reads=read,
     control_id=r"QC-",
     pseudo=r"ERR\d*|0+",
+    flag_words={"+": "H", "-": "L"},
     masked=r"\d*[-*+][-*+\d]*",
     tests=counts(CODES, {"": {"": "1"}}),
 )

@@ -4,21 +4,22 @@ Manual  Thermo, Indiko/Konelab LIS interface (ASTM); vendor text is not public
 Proof   capture: a query; results and the answer after a published trial with a Konelab T60 [S]; not yet run beside a
 lab's own analyzer
 
-Where things sit: sample O-3 component 1 of `id^0.0^rack^position` · code R-3 component 4 (component 5 is the
-dilution) · value R-4 · unit R-5 · flag R-7 · status R-9 · time R-13 · H-5 `1^Analyzer 1^7.0` · control O-12 Q.
-A query is Q-3 component 2 (`^id^^`, tests `^^^ALL^`). The answer is one message: P, then one O for each test with
-O-12 X and O-26 `Q\\O`, the answer to a query; nothing known is a message without orders, L-3 I (general knowledge).
-A test that the analyzer cannot run comes back as an O with O-26 X, without a result: a problem sentence names it.
-Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose method serves
-all glucose tubes. Cannot: say which number the material has in O-16 but for serum and plasma, 1.
+Where things sit: sample O-3 component 1 of `id^0.0^rack^position` · code R-3 component 4 (component 5 is the dilution)
+· value R-4 · unit R-5 · flag R-7 · range R-6 · status R-9 · time R-13 · H-5 `1^Analyzer 1^7.0` · control O-12 Q.
+Quirks: A query is Q-3 component 2 (`^id^^`, tests `^^^ALL^`). The answer is one message: P, then one O for each test
+with O-12 X and O-26 `Q\\O`, the answer to a query; nothing known is a message without orders, L-3 I (general
+knowledge). A test that the analyzer cannot run comes back as an O with O-26 X, without a result: a problem sentence
+names it. Test names are set by the lab: TESTS is the usual naming, config/analyzers.toml overrides it. One glucose
+method serves all glucose tubes.
+Cannot: say which number the material has in O-16 but for serum and plasma, 1.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, WorkOrder
+from drivers.driver import ASTM, Decoded, Grade, Message, MessageType, WorkOrder
 from drivers.engine.chemistry import USUAL_NAMES, chemistry, latest_with_a_value, material
-from drivers.engine.replies import header, patient
+from drivers.engine.replies import header, patient, told
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Value
 
@@ -34,12 +35,12 @@ def settles(said: Decoded, message: Message) -> Decoded:
 
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """For each known sample P and one O a test; L-3 N after orders, I when nothing is known."""
-    records: list[Sequence[Value]] = [header(lis2a.STANDARD, query.sender)]
-    for number, work in enumerate(orders, 1):
-        records.append(patient(number, work))
-        records += [_order(place, work, code) for place, code in enumerate(work.codes, 1)]
-    records.append(["L", "1", "N" if orders else "I"])
-    return [lis2a.build(records, charset="utf-8")]
+    return told(header(lis2a.STANDARD, query.sender), orders, ordered)
+
+
+def ordered(number: int, work: WorkOrder) -> list[list[Value]]:
+    """P and one O a test."""
+    return [patient(number, work), *[_order(place, work, code) for place, code in enumerate(work.codes, 1)]]
 
 
 def _order(number: int, work: WorkOrder, code: str) -> list[Value]:
@@ -48,24 +49,12 @@ def _order(number: int, work: WorkOrder, code: str) -> list[Value]:
     return [*head, *[None] * 5, "X", None, None, None, of_blood, *[None] * 8, "1", ["Q", "O"]]
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="thermo_indiko",
     title="Thermo Indiko",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"\d*\^?Analyzer|Indiko|Konelab",
-    sample_id="O.3.1",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.12", "Q")),
-    pseudo=r"0+",
-    query_id="Q.3.2",
-    query_cancel=("Q.13", "A"),
     tests=chemistry(USUAL_NAMES),
     settles=settles,
     reports=latest_with_a_value,

@@ -5,17 +5,19 @@ Proof   capture: one result of an ACCRE8; not yet run beside a lab's own analyze
 
 Where things sit: sample OBR-3 (OBR-2 is a day's number) · code OBX-3, the channel's number, its name OBX-4 · value
 OBX-5 · unit OBX-6 · range OBX-7 · flags OBX-8 · time OBX-14, `20240831 15:14:51`; MSH-7 is written `20240831 16:35.16`
-· MSH-16 0 a sample, 1 a calibration, 2 a control (general knowledge of this dialect).
-Channel numbers are set by the site: config/analyzers.toml says what they are. Cannot: answer anything.
+· control MSH-16 2, 0 a sample, 1 a calibration (general knowledge of this dialect).
+Quirks: Channel numbers are set by the site: config/analyzers.toml says what they are; TESTS is, by the catalogue's own
+codes, what their units convert from.
+Cannot: answer anything.
 """
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, MessageType, Observation
+from drivers.driver import HL7, Grade, Observation
 from drivers.engine.form import RowText
-from drivers.wire import hl7
+from drivers.engine.immuno import assays
 
-CALIBRATION = "1"
+TESTS = assays({test: test for test in ("TSH", "T3", "T4", "FT3", "FT4", "FERR", "B12", "VITD")})
 
 
 def named(row: Observation, sent: RowText) -> Observation:
@@ -23,30 +25,16 @@ def named(row: Observation, sent: RowText) -> Observation:
     return row._replace(name=(sent.get("OBX.4") or "").strip() or None)
 
 
-def calibration(decoded: Decoded, message: Message) -> Decoded:
-    """MSH-16 1 is a calibration: nothing of it is a patient's or a control's."""
-    header = hl7.parse(message.body)[0]
-    if header.raw("16") != CALIBRATION or message.incomplete:
-        return decoded
-    return replace(decoded, type=MessageType.CALIBRATION)
-
-
-DRIVER = Driver(
+DRIVER = replace(
+    HL7,
     name="tisenc_accre",
     title="Tisenc ACCRE8",
     grade=Grade.CAPTURE,
-    speaks="HL7",
     sender=r"TISENC",
-    sample_id="OBR.3.1",
-    code="OBX.3.1",
-    value="OBX.5",
-    unit="OBX.6",
-    flag="OBX.8",
-    range="OBX.7",
-    status="OBX.11",
     observed_at=("OBX.14", "OBR.7"),
-    control=(("MSH.16", "2"),),
-    pseudo=r"0+",
+    control=(*HL7.control, ("MSH.16", "2")),
+    calibration=(("MSH.16", "1"),),
+    codes_are_the_sites=True,
+    tests=TESTS,
     retells=named,
-    settles=calibration,
 )

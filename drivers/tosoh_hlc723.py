@@ -3,17 +3,19 @@
 Manual  Tosoh, HLC-723 host communication, raw data format (not public); a government medical college's interface
 Proof   capture: three samples of a G8 in variant mode; not yet run beside a lab's own analyzer
 
-Records STX text ETX and one raw byte, the exclusive or of text and ETX, which may itself be STX, ETX or EOT. EOT ends
-the message, which may hold several samples. The host answers each record by ACK. First character, then columns:
-1 mode (0 standard, 1 variant, 2 thalassaemia), sampler, the id of 20 · 2 month, day and run · 3 flags of 2, then values
-of 5: total, A1a, A1b, F, LA1c, SA1c, A0, variants V0 to V3, area · 4 start 4, interval 1, peaks 2, points 4 · 5 one
-peak: number 2, name 5, kind 1, base start and end 4 and 4, start, top and end 4 each, area 8, per cent 5 · 6 the end of
-the peaks · 7 number 3, ten points of 9 of the chromatogram · 8 calibration, the end of the sample.
-The rows are the peaks of record 5, in per cent; SA1C is the HbA1c. What is sent is final: status F is our word for it.
-Flags that are not 00 are set beside every peak. `0001 - 11` is a rack and a position: no tube's. No peaks: no row, and
-a sentence. A peak record that is missing or of another width is said, never guessed.
-Cannot: give the time (record 2 has no year and no hour), tell controls (give them ids that begin QC), name the flags,
-read the ASTM mode that some sites set (use generic_astm).
+Where things sit: sample in record 1, the id of 20 after mode and sampler · code and value in record 5, one for each
+peak: the name (SA1C is the HbA1c) and the per cent · unit per cent · no range; flag: those of record 3 that are not 00
+are set beside every peak · no time: record 2 has no year and no hour · control: an id that begins QC.
+Quirks: Records STX text ETX and one raw byte, the exclusive or of text and ETX, which may itself be STX, ETX or EOT.
+EOT ends the message, which may hold several samples. The host answers each record by ACK. First character, then
+columns: 1 mode (0 standard, 1 variant, 2 thalassaemia), sampler, the id of 20 · 2 month, day and run · 3 flags of 2,
+then values of 5: total, A1a, A1b, F, LA1c, SA1c, A0, variants V0 to V3, area · 4 start 4, interval 1, peaks 2, points 4
+· 5 one peak: number 2, name 5, kind 1, base start and end 4 and 4, start, top and end 4 each, area 8, per cent 5 · 6
+the end of the peaks · 7 number 3, ten points of 9 of the chromatogram · 8 calibration, the end of the sample. What is
+sent is final: status F is our word for it. `0001 - 11` is a rack and a position: no tube's. No peaks: no row, and a
+sentence. A peak record that is missing or of another width is said, never guessed.
+Cannot: give the time; tell controls (give them ids that begin QC); name the flags; read the ASTM mode that some sites
+set (use generic_astm).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drivers.driver import Decoded, Driver, Grade, Kind, Message, MessageType, known, measurement
+from drivers.driver import Decoded, Driver, Grade, Kind, Message, known, measurement
 from drivers.engine.form import Form
 from drivers.engine.text import Sheet, groups, texts_of
 from drivers.wire import blocks
@@ -53,23 +55,29 @@ class Sample:
         """One more record, by its first character."""
         self.records.setdefault(record[:1], []).append(record[1:])
 
+    def ends_before(self, record: str) -> bool:
+        """True when the record is of another sample: this one has its end, or its head says something else."""
+        kind, said = record[:1], record[1:]
+        return "8" in self.records or (kind in "234" and kind in self.records and said not in self.records[kind])
+
     def of(self, kind: str) -> list[str]:
         """The records of a kind, as sent, without their first character."""
         return self.records.get(kind, [])
 
 
 def samples(records: Iterable[str]) -> tuple[list[Sample], list[str]]:
-    """The samples of a message, and the records that stand before the first: nobody's."""
+    """The samples of a message, and what is odd: records whose record 1 did not come are a sample without an id."""
     found: list[Sample] = []
-    astray = []
+    odd: list[str] = []
     for record in records:
         if record[:1] == "1":
             found.append(Sample(record))
-        elif found:
-            found[-1].add(record)
-        else:
-            astray.append(record)
-    return found, astray
+            continue
+        if not found or found[-1].ends_before(record):
+            odd.append("records before the first sample" if not found else "records of a sample that is not named")
+            found.append(Sample(""))
+        found[-1].add(record)
+    return found, odd
 
 
 def peaks(sheet: Sheet, sample: Sample) -> list[str]:
@@ -103,18 +111,13 @@ def chromatogram(sheet: Sheet, sample: Sample) -> None:
 
 def read(form: Form, message: Message) -> Decoded:
     """The peaks of every sample of a message, each with its curve."""
-    found, astray = samples(texts_of(form, message.body))
+    found, odd = samples(texts_of(form, message.body))
     sheet = Sheet(form, None)
-    odd = ["records before the first sample"] if astray else []
     for sample in found:
         sheet.sample_id = sample.sample_id or None
         odd += peaks(sheet, sample)
         chromatogram(sheet, sample)
-    if message.incomplete:
-        return sheet.decoded(MessageType.INCOMPLETE, problems=[*odd, "the message ends before its EOT"])
-    ids = {sample.sample_id for sample in found}
-    control = bool(ids) and all(re.match(form.control_id, identity) for identity in ids)
-    return sheet.decoded(MessageType.QC if control else MessageType.RESULT, problems=odd)
+    return sheet.decoded(problems=odd)
 
 
 DRIVER = Driver(

@@ -3,18 +3,19 @@
 Manual  Trinity Biotech, Premier Hb9210 host interface (ASTM; not public); an interface that worked with one
 Proof   capture: a patient's result; not yet run beside a lab's own analyzer
 
-Where things sit: sample O-4 (O-3 is empty) · code R-3 component 4 (GHb, HbA1c, AG, mMA1c) · value R-4, `---` where that
-unit is switched off · unit R-5 · status R-9 · time R-13. H is shifted: the receiver in H-11, the mode in H-14, the
-version in H-15, the time in H-16.
-Two rows are no measurements: Code, the numbers of the analyzer's own messages about this run, which are set beside the
-HbA1c as a comment; Data Points, the chromatogram. The time of these rows is not the run's.
-Only HbA1c in per cent (NGSP) is reported; mMA1c (IFCC, mmol/mol), GHb and AG (average glucose) are shown.
-Cannot: say what a message number means (the manual does, none is public), tell controls but by O-12 Q or H-14 Q.
+Where things sit: sample O-4 component 1 (O-3 is empty) · code R-3 component 4 (GHb, HbA1c, AG, mMA1c) · value R-4,
+`---` where that unit is switched off · unit R-5 · flag R-7 and range R-6, both empty in the capture · status R-9 · time
+R-13 · control O-12 or H-14 Q. H is shifted: the receiver in H-11, the mode in H-14, the version in H-15, the time in
+H-16; an H as the standard has it (H-12, H-14) is read too.
+Quirks: Two rows are no measurements: Code, the numbers of the analyzer's own messages about this run, which are set
+beside the HbA1c as a comment; Data Points, the chromatogram. The time of these rows is not the run's. Only HbA1c in per
+cent (NGSP) is reported; mMA1c (IFCC, mmol/mol), GHb and AG (average glucose) are shown.
+Cannot: say what a message number means (the manual does, none is public), tell controls but by O-12 Q or the mode Q.
 """
 
 from dataclasses import replace
 
-from drivers.driver import Decoded, Driver, Grade, Message, image, known, measurement, suspect
+from drivers.driver import ASTM, Decoded, Grade, Message, image, known, measurement, suspect
 from drivers.wire import lis2a
 
 TESTS = {
@@ -35,26 +36,18 @@ def told(decoded: Decoded, message: Message) -> Decoded:
         for row in decoded.observations
     )
     header = lis2a.parse(message.body)[0]
-    sent_at = (header.raw("16") or "").strip()
-    return replace(decoded, sent_at=sent_at or None, observations=rows)
+    times = ((header.raw(place) or "").strip() for place in ("16", "14"))  # shifted, or as the standard has it
+    return replace(decoded, sent_at=next((time for time in times if time.isdigit()), None), observations=rows)
 
 
-DRIVER = Driver(
+DRIVER = replace(
+    ASTM,
     name="trinity_hb9210",
     title="Trinity Premier Hb9210",
     grade=Grade.CAPTURE,
-    speaks="LIS2-A2",
     sender=r"PREMIER",
-    sample_id="O.4",
-    code="R.3.4",
-    value="R.4",
-    unit="R.5",
-    flag="R.7",
-    range="R.6",
-    status="R.9",
-    observed_at="R.13",
-    control=(("O.12", "Q"), ("H.14", "Q")),
-    pseudo=r"0+",
+    sample_id="O.4.1",
+    control=(*ASTM.control, ("H.14", "Q")),
     one_record_a_frame=True,
     tests=TESTS,
     settles=told,

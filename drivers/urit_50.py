@@ -3,13 +3,13 @@
 Manual  URIT-50 operator's manual; DIRUI H-100/H-300 user manual, appendix B (as a working interface quotes it)
 Proof   capture: one strip of a URIT-50; DIRUI by its manual alone; not yet run beside a lab's own analyzer
 
-STX, lines, ETX; no checksum, nothing is answered. Lines end CR CR (URIT) or CR LF (DIRUI, with the byte AB for blanks
-and a full-width colon, in GBK or UTF-8, after ID). `ID:` the sample · `NO.000009` the running number · date and time ·
-then for each pad: `*` when abnormal, the code, the grade, the concentration and its unit, which may touch it. The value
-is the concentration where there is one, and the grade beside it the analyzer's own word (`coded`); else the grade or
-the text. The grade is what is reported.
-The time is that of the text, not of a row: these analyzers often run at their factory date.
-DIRUI's codes: UBG for URO, CRE for CR, ALB for MA, A:C for ACR, RT for nothing.
+Where things sit, by lines: sample behind `ID:`, `NO.000009` the running number · time: the date and time of the text,
+not of a row · then for each pad: flag `*` when abnormal, the code, the grade, the concentration and its unit, which may
+touch it · value: the concentration where there is one, and the grade beside it the analyzer's own word (`coded`); else
+the grade or the text · no range · control: an id that begins QC.
+Quirks: STX, lines, ETX; no checksum, nothing is answered. Lines end CR CR (URIT) or CR LF (DIRUI, with the byte AB for
+blanks and a full-width colon, in GBK or UTF-8, after ID). The grade is what is reported. These analyzers often run at
+their factory date. DIRUI's codes: UBG for URO, CRE for CR, ALB for MA, A:C for ACR, RT for nothing.
 Cannot: tell controls (give them ids that begin QC). Report Ca, albumin, creatinine and their ratio: steps of a strip
 are no quantitative result; a site may map them. Read the HL7 or ASTM mode of DIRUI H-500/H-800 (generic drivers do).
 """
@@ -59,10 +59,12 @@ def read(form: Form, message: Message) -> Decoded:
     """The pads of each strip in the text."""
     sheet, moment, odd = Sheet(form, None), list[str](), list[str]()
     lines = [line.strip() for text in texts_of(form, message.body) for line in re.split(r"[\r\n]+", text)]
-    named = False
+    named, begun = False, 0
     for line in filter(None, (line.replace("\xab", " ").strip() for line in lines)):
         identity, number = ID.fullmatch(line), NUMBER.fullmatch(line)
         pad = PAD.fullmatch(line)
+        if (identity or number) and sheet.rows[begun:]:  # the next report, whose id may be lost
+            sheet.sample_id, begun = None, len(sheet.rows)
         if identity:
             sheet.sample_id, named = identity[1].strip() or None, True
         elif number or HEAD.match(line):
@@ -73,9 +75,7 @@ def read(form: Form, message: Message) -> Decoded:
             odd.append(f"a line that is no pad: {line[:30]!r}")
     if not named and not any(seen.code in TESTS for seen in sheet.rows):
         return other(MessageType.OTHER, "a text that names no sample and no pad")
-    control = bool(sheet.sample_id and re.match(form.control_id, sheet.sample_id))
-    type_ = MessageType.INCOMPLETE if message.incomplete else MessageType.QC if control else MessageType.RESULT
-    return replace(sheet.decoded(type_, problems=odd), sent_at=" ".join(moment[:2]) or None)
+    return replace(sheet.decoded(problems=odd), sent_at=" ".join(moment[:2]) or None)
 
 
 DRIVER = Driver(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from middleware.journal import Journal
+from middleware.backlog import Backlog
 from middleware.lab import Lab
 from middleware.store.message_rows import known
 
@@ -16,7 +16,7 @@ log = logging.getLogger("labmitra.pipeline")
 STRETCH = 500  # messages: about a day of a busy laboratory
 
 
-def catch_up(lab: Lab, journal: Journal) -> int:
+def catch_up(lab: Lab, journal: Backlog) -> int:
     """Mark as not done what the lab database lacks; how many. Raises what the database or the journal raises."""
     below: int | None = None
     missed: list[str] = []

@@ -1,8 +1,8 @@
 """How far an analyzer's clock is from ours, from what its last messages say of themselves.
 
 Turns (when a message came, when it says it was sent) into a Drift. Law: pure; one odd message is no drift (median of
-the last few), and results sent again months later are none either: the time in the head of a message (LIS02-A2 6.14,
-H-14; HL7 MSH-7) is asked first, and the times of results only when they agree among themselves.
+the last few, and most of them agree), and results sent again months later are none either: the time in the head of a
+message (LIS02-A2 6.14, H-14; HL7 MSH-7) is asked first, and the times of results only when they agree among themselves.
 """
 
 from __future__ import annotations
@@ -84,6 +84,9 @@ def drift(readings: Sequence[Reading]) -> Drift | None:
         return None
     seconds = round(median(r.seconds for r in last))
     unset = sum(r.said.year < UNSET_BEFORE for r in last) * 2 > len(last)
+    alike = sum(abs(r.seconds - seconds) <= STEADY.total_seconds() for r in last)
+    if heads and not unset and seconds < 0 and alike < LEAST:
+        return None  # each says something else: heads that were written with the results, days ago
     return Drift(max(-_LARGEST, min(_LARGEST, seconds)), unset)
 
 

@@ -1,9 +1,9 @@
-"""One connection of one analyzer: read, journal, acknowledge, hand on; and answer its questions.
+"""One connection of one analyzer: read, journal, acknowledge, hand on; answer its questions, send it orders.
 
 Turns bytes of a wire into stored messages. Law: the acknowledgement leaves after the journal's commit, never before;
 when the journal cannot commit, the analyzer is refused (NAK, AE) and keeps its data. Every byte of both directions is
-journaled. No patient data in logs.
-Source: LIS01-A2 6.3.4 and 6.5.2.5. HL7 over MLLP is in connection_hl7.
+journaled. No patient data in logs. What we have to say waits until the line is neutral and quiet.
+Source: LIS01-A2 6.2, 6.3.4 and 6.5.2.5. HL7 over MLLP is in connection_hl7.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from drivers.driver import Message
 from drivers.wire import lis1a
+from middleware.downloads import Basket, Download, Outcome
 from middleware.journal import Entry, Journal, JournalError
 from middleware.recorder import Recorder
 from middleware.transports import Wire
@@ -23,6 +24,7 @@ from middleware.transports import Wire
 log = logging.getLogger("labmitra.line")
 ANSWER_DELAY = 0.2  # seconds of quiet before we send: analyzers need a moment to turn from sending to listening
 ANSWER_TRIES = 3  # sessions spent on bringing one answer across; the analyzer has long stopped waiting then
+LOOK = 1.0  # seconds between two looks, on a quiet line, whether there are orders to be sent
 
 Answer = Callable[[Message], "list[bytes] | None"]
 Call = Callable[..., None]
@@ -41,7 +43,8 @@ class Hooks:
     """What a connection tells, and whom it asks. All are called on the event loop and must be quick, but `answer`,
     which is called in a thread: the messages to send back to a query, without frames, or None. `edge` wraps each call
     that the loop makes into a connection: what goes wrong in it is told to the second function, not to the loop.
-    `noise` hears the bytes that mean nothing."""
+    `noise` hears the bytes that mean nothing. `downloads` are orders to be sent unasked; without `queries` the analyzer
+    is told nothing, which is as it should be."""
 
     message: Callable[[Message], None]
     handshake: Callable[[], None]
@@ -49,6 +52,8 @@ class Hooks:
     answer: Answer | None = None
     edge: Callable[[Call, Callable[[Exception], None]], Call] = _no_edge
     noise: Callable[[bytes], None] = _deaf
+    downloads: Basket | None = None
+    queries: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +177,7 @@ class AstmConnection(Connection):
         self._asking = False  # a question of this session was answered; Mindray asks for each tube in its own message
         self._tries = 0
         self._pause = ANSWER_DELAY
+        self._download: Download | None = None  # taken, and to be sent again after contention
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             lis1a.FrameArrived: self._frame,
             lis1a.FrameRefused: self._bad_frame,
@@ -187,8 +193,10 @@ class AstmConnection(Connection):
             self._leave(slow=False)
         elif self._receiver.timer is not None:
             self._handle(self._receiver.expire())
-        else:  # the line is neutral and quiet: our turn
+        elif self._due():  # the line is neutral and quiet: our turn
             self._leave(slow=True)
+        else:
+            self._wire.expect(self._seconds())
 
     def _go_on(self) -> None:
         """After an answer, or after `_slow`: first what the receiver has kept, then what the wire has."""
@@ -205,7 +213,14 @@ class AstmConnection(Connection):
         timer = self._receiver.timer
         if timer is not None:
             return timer.seconds
-        return self._pause if self._answers else None
+        if self._due():
+            return self._pause
+        return LOOK if self._hooks.downloads is not None else None
+
+    def _due(self) -> bool:
+        """Have we anything to say?"""
+        basket = self._hooks.downloads
+        return bool(self._answers) or self._download is not None or (basket is not None and basket.waiting)
 
     def _handle(self, events: Sequence[lis1a.Event]) -> None:
         while events:
@@ -275,18 +290,20 @@ class AstmConnection(Connection):
         self._hooks.refused(why)
 
     async def _closed(self) -> None:
+        if self._download is not None and self._hooks.downloads is not None:
+            self._hooks.downloads.back(self._download)
         rest = self._assembler.rest()
         if rest and self._receiver.state is not lis1a.State.NEUTRAL:
             await self._keep(b"", "closed", self._record.message(rest, incomplete=True), "closed")
         else:
             self._record.close("closed")
 
-    # ---- answering queries
+    # ---- answering queries, sending orders
 
     async def _slow(self) -> None:
         asked, self._asked = self._asked, ()
         if not asked:
-            await self._send()
+            await self._our_turn()
             return
         kept = self._answers if self._asking else []  # what was asked in an earlier session and not told is stale
         for message in asked:
@@ -294,23 +311,40 @@ class AstmConnection(Connection):
             kept = [*kept, *(answers or [])]
         self._answers, self._tries, self._pause, self._asking = kept, 0, ANSWER_DELAY, True
 
-    async def _send(self) -> None:
-        """The host's turn: the link is neutral and quiet."""
+    async def _our_turn(self) -> None:
+        """The link is neutral and quiet: an answer, else an order that waits."""
+        if self._answers:
+            outcome = await self._send(self._answers)
+            if outcome is not None:
+                self._answered(outcome)
+        elif (basket := self._hooks.downloads) is not None:
+            self._download = self._download or basket.take()
+            outcome = await self._send(self._download.messages) if self._download else None
+            if outcome is not None and self._download:
+                self._downloaded(basket, self._download, outcome)
+
+    async def _send(self, messages: Sequence[bytes]) -> lis1a.SenderEvent | None:
+        """One session of ours; how it ended, None when the other end closed."""
         dialect = self._dialect
-        frames = lis1a.session(self._answers, dialect.frame_size, dialect.one_record_a_frame, dialect.bare_frames)
+        frames = lis1a.session(messages, dialect.frame_size, dialect.one_record_a_frame, dialect.bare_frames)
         sender = lis1a.Sender(frames, lis1a.Role.HOST)
         self._record.begin()
         self._record.say(sender.start())
         outcome: lis1a.SenderEvent | None = None
+        busy = 0
         while outcome is None:
             timer = sender.timer
             data = await self._wire.read(timer.seconds if timer else None)
             if data == b"":
-                return
+                return None
             if data:
                 self._record.later(data, "reply")
             outcome = self._outcome(sender.receive(data) if data else sender.expire())
-        await self._sent(outcome)
+            if data and sender.state is lis1a.State.BUSY:
+                busy += 1
+                if busy == lis1a.ATTEMPTS:  # it cannot receive (6.2.7), or not for long: later, the line is neutral
+                    return lis1a.Failed(f"ENQ refused {busy} times")
+        return outcome
 
     def _outcome(self, events: Sequence[lis1a.SenderEvent]) -> lis1a.SenderEvent | None:
         for event in events:
@@ -320,18 +354,35 @@ class AstmConnection(Connection):
                 return event
         return None
 
-    async def _sent(self, outcome: lis1a.SenderEvent) -> None:
-        self._record.later(b"", "answer " + type(outcome).__name__.lower(), ends=type(outcome).__name__.lower())
-        if isinstance(outcome, lis1a.Yielded):
-            self._pause = lis1a.TIMERS["contention_host"].seconds
-            self._handle(self._receiver.receive(outcome.raw))
+    def _answered(self, outcome: lis1a.SenderEvent) -> None:
+        if self._ended_ours("answer", outcome):
             return
         self._tries += 1
-        self._pause = lis1a.TIMERS["busy"].seconds
         if isinstance(outcome, lis1a.Sent) or self._tries >= ANSWER_TRIES:
             self._answers = []
         if isinstance(outcome, lis1a.Failed):
             log.warning("%s did not take the answer to its query: %s", self._analyzer, outcome.reason)
+
+    def _downloaded(self, basket: Basket, download: Download, outcome: lis1a.SenderEvent) -> None:
+        if self._ended_ours("order", outcome):
+            return  # it waits for the line
+        if isinstance(outcome, lis1a.Failed):
+            basket.tell(download, Outcome.FAILED, outcome.reason)
+        else:
+            basket.tell(download, Outcome.SENT)
+            self._pause = ANSWER_DELAY
+        self._download = None
+
+    def _ended_ours(self, what: str, outcome: lis1a.SenderEvent) -> bool:
+        """Note how our session ended; True when the analyzer wanted the line, which it has now (6.2.7.1)."""
+        how = type(outcome).__name__.lower()
+        self._record.later(b"", f"{what} {how}", ends=how)
+        if isinstance(outcome, lis1a.Yielded):
+            self._pause = lis1a.TIMERS["contention_host"].seconds
+            self._handle(self._receiver.receive(outcome.raw))
+            return True
+        self._pause = lis1a.TIMERS["busy"].seconds
+        return False
 
 
 _NOTES = tuple(f"frame {number}" for number in range(10))

@@ -1,4 +1,4 @@
-"""One HL7 connection of one analyzer: read a block, journal it, acknowledge its messages; answer queries.
+"""One HL7 connection of one analyzer: read a block, journal it, acknowledge its messages; answer queries, send orders.
 
 Turns MLLP blocks into stored messages. Law: as in connection: AA leaves after the commit, AE when there is none.
 Source: HL7 v2.5.1 2.9 (original and enhanced acknowledgement), MLLP.
@@ -7,16 +7,20 @@ Source: HL7 v2.5.1 2.9 (original and enhanced acknowledgement), MLLP.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
 
 from drivers.driver import Message, WireError
 from drivers.wire import hl7, mllp
-from middleware.connection import Connection, Hooks
+from middleware.connection import ANSWER_DELAY, LOOK, Connection, Hooks
+from middleware.hl7_talk import PATIENCE, Talk
 from middleware.journal import Entry, Journal
 from middleware.transports import Wire
 
+HEADS = (b"MSH", b"FHS", b"BHS")
+log = logging.getLogger("labmitra.line")
 SILENCE = 30.0  # seconds in the middle of an MLLP block
 QUERIES = frozenset({"QRY", "QBP", "ORM", "OSQ"})  # answered by a message of their own
 RESULTS = frozenset({"ORU", "OUL", "ESU", "SSU", "NMD", "OPU"})
@@ -32,13 +36,41 @@ class Hl7Connection(Connection):
         self._zone = zone
         self._receiver = mllp.Receiver()
         self._events: deque[mllp.Event] = deque()
+        self._talk = Talk(hooks.downloads)
+        self._until = 0.0  # the loop's time at which we have waited long enough for a reply
 
     def _hear(self, data: bytes | None) -> None:
         if data == b"":
             self._leave(slow=False)
             return
+        if not data and not self._receiver.open:
+            self._quiet()
+            return
         self._events += self._receiver.receive(data) if data else self._receiver.close()
         self._handle()
+
+    def _quiet(self) -> None:
+        """Nothing is being said: is it our turn, or have we waited for a reply long enough?"""
+        basket = self._hooks.downloads
+        if self._talk.open:
+            self._expire()
+        elif basket is not None and (download := basket.take()) is not None:
+            self._order(self._talk.say(download.messages, download))
+        self._wire.expect(self._seconds())
+
+    def _expire(self) -> None:
+        if asyncio.get_running_loop().time() < self._until:
+            return
+        if self._talk.unheard:
+            log.warning("%s did not reply to the answer to its query", self._analyzer)
+        if bodies := self._talk.expire():
+            self._order(bodies)
+
+    def _order(self, bodies: Sequence[bytes]) -> None:
+        """A conversation that we begin."""
+        self._record.begin()
+        self._speak(bodies)
+        self._record.later(b"", "order", ends="order")
 
     def _go_on(self) -> None:
         if self._asked:
@@ -49,7 +81,12 @@ class Hl7Connection(Connection):
             self._wire.flow(self._heard, self._seconds())
 
     def _seconds(self) -> float | None:
-        return SILENCE if self._receiver.open else None
+        if self._receiver.open:
+            return SILENCE
+        if self._talk.open:
+            return max(0.0, self._until - asyncio.get_running_loop().time())
+        basket = self._hooks.downloads
+        return None if basket is None else (ANSWER_DELAY if basket.waiting else LOOK)
 
     def _handle(self) -> None:
         while self._events and self._waiting is None:
@@ -69,8 +106,9 @@ class Hl7Connection(Connection):
             self._record.put(event.raw, event.what, self._kept, messages=(message,), ends="cut")
 
     def _cut(self, event: mllp.Problem) -> Message | None:
-        """A block without its end: an incomplete message, never acknowledged."""
-        if not event.raw.startswith(mllp.VT):
+        """A block without its end: an incomplete message, never acknowledged. A VT among garbage begins no block: only
+        what begins as HL7 does is worth a message, else a wrong baud rate would make them without an end."""
+        if not (event.raw.startswith(mllp.VT) and event.raw[1:].lstrip()[:3] in HEADS):
             self._record.noise(event.raw)
             self._hooks.noise(event.raw)
             return None
@@ -113,7 +151,7 @@ class Hl7Connection(Connection):
             if answers is None:
                 self._acknowledge(message, head)
             else:
-                self._say(answers)
+                self._speak(self._talk.say(answers))
                 self._hooks.message(message)
         self._record.later(b"", "answered", ends="answered")
 
@@ -121,16 +159,27 @@ class Hl7Connection(Connection):
         kind = _kind(head)
         if kind in RESULTS:
             self._say(self._acknowledgement(message, head, "accept", ""))
-        elif kind and kind not in REPLIES:
+        elif kind in REPLIES:
+            self._speak(self._talk.heard(message.body))
+        elif kind in QUERIES and not self._hooks.queries:
+            self._say(self._acknowledgement(message, head, "reject", "orders are not served here"))
+        elif kind:
             self._say(self._acknowledgement(message, head, "reject", f"{kind} is not served here"))
             self._hooks.refused(f"{kind} is not served")
         self._hooks.message(message)
 
     async def _closed(self) -> None:
+        self._talk.close()
         for event in self._receiver.close():
             if isinstance(event, mllp.Problem) and (message := self._cut(event)):
                 await self._keep(event.raw, event.what, message, "cut")
         self._record.close("closed")
+
+    def _speak(self, bodies: Sequence[bytes]) -> None:
+        """What the talk lets leave now; the last of it may wait for its reply."""
+        self._say(bodies)
+        if bodies:
+            self._until = asyncio.get_running_loop().time() + PATIENCE
 
     def _say(self, bodies: Sequence[bytes]) -> None:
         for body in bodies:

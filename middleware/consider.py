@@ -7,7 +7,7 @@ that bring a value in by hand (typed, linked), so that every value passes the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from drivers.driver import Decoded, Driver, Grade, load_driver
 from middleware.lab import Lab
-from middleware.match import match
+from middleware.match import Meaning, match
 from middleware.model import AnalyzerFacts, Context, Matched, SampleFacts, Verdict
 from middleware.rules import verify
 from middleware.sample_id import normalise
@@ -74,6 +74,7 @@ class Heard:
     decoded: Decoded
     facts: AnalyzerFacts
     driver: Driver
+    meanings: dict[str | None, Meaning] = field(default_factory=dict, compare=False)  # of this analyzer's codes
 
     def sample_ids(self) -> frozenset[str]:
         """The tubes it names, each by our number where it can be one, else as sent ("" when it names none)."""
@@ -98,5 +99,5 @@ def consider(lab: Lab, conn: Connection, heard: Sequence[Heard]) -> list[Conside
 
 
 def _considered(lab: Lab, heard: Heard, context: Context) -> Considered:
-    matched = match(heard.decoded, context, heard.driver)
+    matched = match(heard.decoded, context, heard.driver, heard.meanings)
     return Considered(context, matched, verify(matched.results, context, lab.settings.rules))

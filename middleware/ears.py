@@ -57,6 +57,16 @@ class Ears:
         with self._lock:
             return self._ears.get(analyzer, Ear())
 
+    def all(self) -> Mapping[str, Ear]:
+        """What is known of each."""
+        with self._lock:
+            return dict(self._ears)
+
+    def put(self, ears: Mapping[str, Ear]) -> None:
+        """What the ears of another process heard."""
+        with self._lock:
+            self._ears.update(ears)
+
     def _set(self, analyzer: str, values: Mapping[str, object]) -> None:
         with self._lock:
             ear = self._ears.get(analyzer, Ear())

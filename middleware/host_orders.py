@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from drivers.driver import DecodeError, Driver, Kind, Message, MessageType, WireError, WorkOrder
+from drivers.driver import Decoded, DecodeError, Driver, Kind, Message, MessageType, WireError, WorkOrder
 from middleware.lab import Lab
 from middleware.sample_id import normalise
 from middleware.settings import AnalyzerSettings
@@ -28,10 +29,11 @@ Answerer = Callable[[Message], "list[bytes] | None"]
 def codes_for(driver: Driver, analyzer: AnalyzerSettings, catalogue: Iterable[str]) -> dict[str, str]:
     """Catalogue test → the code this analyzer knows it by: the site's own codes first, then the driver's.
 
-    A well-behaved analyzer (`codes_are_catalogue`) is told the catalogue's own codes where neither names one.
+    A well-behaved analyzer (`codes_are_catalogue`) is told the catalogue's own codes where neither names one. One whose
+    codes only the site knows (`codes_are_the_sites`) is told those alone.
     """
     listed = {code: meaning.test for code, meaning in driver.tests.items()
-              if meaning.kind is Kind.MEASUREMENT and meaning.test}  # fmt: skip
+              if meaning.kind is Kind.MEASUREMENT and meaning.test and not driver.codes_are_the_sites}  # fmt: skip
     found: dict[str, str] = {}
     own = {test: test for test in catalogue} if driver.codes_are_catalogue else {}
     for code, tests in (*analyzer.codes.items(), *listed.items(), *own.items()):
@@ -43,10 +45,17 @@ def codes_for(driver: Driver, analyzer: AnalyzerSettings, catalogue: Iterable[st
 
 def work_order(work: AwaitedWork, codes: Mapping[str, str], asked: str, raw: str) -> WorkOrder:
     """What to run on this tube, in the analyzer's codes, each once. `asked` is the id as the analyzer wrote it."""
+    mine = tuple(dict.fromkeys(codes[test] for test in work.tests if test in codes))
+    return replace(order_for(work, mine), sample_id=asked, query_raw=raw)
+
+
+def order_for(
+    work: AwaitedWork, codes: tuple[str, ...], cancelled: tuple[str, ...] = (), runs: tuple[tuple[str, int], ...] = ()
+) -> WorkOrder:
+    """This tube and its patient with these codes, under the tube's own number; `cancelled`, `runs`: see WorkOrder."""
     return WorkOrder(
-        sample_id=asked, codes=tuple(dict.fromkeys(codes[test] for test in work.tests if test in codes)),
-        specimen=work.specimen, query_raw=raw, patient_id=work.patient_id, name=work.name, sex=work.sex,
-        birth_date=f"{work.birth_date:%Y%m%d}", container=work.container,
+        sample_id=work.sample_id, codes=codes, specimen=work.specimen, patient_id=work.patient_id, name=work.name,
+        sex=work.sex, birth_date=f"{work.birth_date:%Y%m%d}", container=work.container, cancelled=cancelled, runs=runs,
     )  # fmt: skip
 
 
@@ -61,6 +70,8 @@ def answerer(lab: Lab, analyzer: AnalyzerSettings, driver: Driver) -> Answerer:
             return None
         if decoded.type not in ASKS:
             return None
+        if analyzer.orders == "none":
+            return _nothing(driver, decoded)
         asked = decoded.query_sample_ids
         numbers = {identity: normalise(identity) for identity in asked if not driver.unread(identity)}
         try:
@@ -78,3 +89,9 @@ def answerer(lab: Lab, analyzer: AnalyzerSettings, driver: Driver) -> Answerer:
         return driver.answer(decoded, [order for order in orders if order.codes])
 
     return answer
+
+
+def _nothing(driver: Driver, asked: Decoded) -> list[bytes] | None:
+    """Results only: a question is left unanswered, but in blocks, where a turn is ended by an answer; so is a poll, by
+    which some analyzers bring their results."""
+    return driver.answer(asked, ()) if driver.speaks == "blocks" or asked.type is MessageType.POLL else None

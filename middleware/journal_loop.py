@@ -24,6 +24,7 @@ LOOK = 1.0  # seconds between two looks for entries that have waited too long
 LONGEST = 0.005  # seconds that a batch may wait for company, and half of what the last commit took
 COARSE = 0.001  # seconds: uvloop's timers count these
 MANY, FEW, SPREAD = 12, 4, 0.003  # more lines than MANY whose frames come singly: FEW of them, or what SPREAD s bring
+PROMPT = 0.004  # seconds: a line whose next frame comes so soon after its acknowledgement is waiting for us
 
 
 @dataclass(eq=False, slots=True)
@@ -37,6 +38,7 @@ class Session:
     peer: str
     opening: int = 0
     mark: int = 0
+    told_at: float = 0.0  # when the loop was last told of a commit; monotonic seconds
 
 
 Then = Callable[["Entry", "str | None"], None]
@@ -85,7 +87,7 @@ class LoopSide:
     One batch is with the writer at a time. Lines that were just acknowledged send their next frame at once: the next
     batch waits for them a little, so that all lines share one commit instead of two halves taking turns. When many
     slow lines send frames one by one, a sync for each would take half a processor: there is one every 3 ms then. A line
-    that is alone never waits."""
+    that is alone never waits, nor one that sends its next frame at once."""
 
     def __init__(
         self, hand_over: Callable[[list[Entry]], None], keep: Callable[[Entry], None], silent: Callable[[], None]
@@ -98,6 +100,7 @@ class LoopSide:
         self._ticking = False
         self._flying = 0  # entries with the writer
         self._wanted = 0  # entries that are worth waiting for
+        self._spread = False  # and only to save syncs: not when somebody waits for us
         self._seen = 0  # entries at the last tick
         self._handed_at = self._told_at = self._hold_until = 0.0
         self._lately: deque[int] = deque(maxlen=16)  # sessions of the last entries
@@ -113,6 +116,8 @@ class LoopSide:
             if self._look is None:
                 self._look = self._loop.call_later(LOOK, self._overdue)
         gathered.append(entry)
+        if self._spread and entry.session is not None and monotonic() < entry.session.told_at + PROMPT:
+            self._spread, self._wanted = False, 0
         if not self._ticking and not self._flying:
             self._ticking = True
             self._loop.call_soon(self._tick)
@@ -149,7 +154,10 @@ class LoopSide:
     def _settle(self, entries: list[Entry], wrong: str | None) -> None:
         self._wanted = len(entries) + len(self._gathered)
         self._flying -= len(entries)
+        now = monotonic()
         for entry in entries:
+            if entry.session is not None:
+                entry.session.told_at = now
             if not entry.given_up:
                 entry.given_up = True
                 if entry.then is not None:
@@ -159,7 +167,8 @@ class LoopSide:
             self._seen, self._told_at = 0, monotonic()
             self._hold_until = self._told_at + min((self._told_at - self._handed_at) / 2, LONGEST)
             self._lately += [entry.session.id for entry in entries[:FEW] if entry.session is not None]
-            if self._wanted < FEW and len(set(self._lately)) > MANY:
+            self._spread = self._wanted < FEW and len(set(self._lately)) > MANY
+            if self._spread:
                 self._wanted, self._hold_until = FEW, self._told_at + SPREAD
             if self._gathered and not self._ticking:
                 self._ticking = True

@@ -99,6 +99,24 @@ def make_engine(url: str, make: bool = True) -> Engine:
     return engine
 
 
+def reading_engine(url: str) -> Engine:
+    """An engine that cannot write, for tools that look at a laboratory that goes on working. An SQLite file must be
+    there; it is opened read only and nothing of it is set."""
+    if not url.startswith("sqlite"):
+        only = {"options": "-c default_transaction_read_only=on"}
+        return create_engine(_psycopg(url), hide_parameters=True, connect_args=only)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
+    path = Path(engine.url.database or "").absolute()
+
+    def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> sqlite3.Connection:
+        opened: sqlite3.Connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, **options)
+        opened.isolation_level = None
+        return opened
+
+    event.listen(engine, "do_connect", connect)
+    return engine
+
+
 _encode = json.JSONEncoder().encode
 
 

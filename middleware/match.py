@@ -35,6 +35,8 @@ from middleware.taken import Taken, take, verbatim
 from middleware.values import Limits, limits_for
 
 HALF_A_YEAR = 183
+MOST = 1000  # codes of one analyzer whose meaning is kept
+GONE = frozenset({TestState.CANCELLED, TestState.REJECTED})
 FILED = frozenset({MessageType.RESULT, MessageType.QC, MessageType.OTHER})
 
 
@@ -49,14 +51,19 @@ class Sorted:
     not_reportable: int = 0
 
 
-def match(decoded: Decoded, context: Context, driver: Driver) -> Matched:
-    """Sort every row of a message; results carry the reasons that reading them gave (unit, masked, suspects)."""
+def match(
+    decoded: Decoded, context: Context, driver: Driver, meanings: dict[str | None, Meaning] | None = None
+) -> Matched:
+    """Sort every row of a message; results carry the reasons that reading them gave (unit, masked, suspects).
+
+    `meanings` keeps what this analyzer's codes mean from one message to the next; empty at first.
+    """
     rows = decoded.observations
     found = Sorted()
     suspects = _suspects(rows, driver)
     reportable = driver.reportable(rows)
-    tubes = _Tubes(context, driver)
-    identities = _identities(rows, context.analyzer.name, driver.sent_before)
+    tubes = _Tubes(context, driver, {} if meanings is None else meanings)
+    identities = _identities(rows, context.analyzer.name, driver.resent)
     for row, identity, report in zip(rows, identities, reportable, strict=True):
         if row.kind is not Kind.MEASUREMENT:
             continue
@@ -84,7 +91,7 @@ def _file(
 ) -> None:
     """Put one reportable measurement where it belongs."""
     context = tubes.context
-    meaning = Meaning.of(row, context, tubes.driver)
+    meaning = tubes.meaning(row)
     if meaning.not_here:
         found.not_reportable += 1
     elif type is MessageType.QC:
@@ -114,8 +121,9 @@ def _placed(
     if ordered is None:
         return _unmatched(row, identity, why, sample)
     test = context.catalogue[ordered.code]
-    doubts = tuple([s.reason for s in suspects if s.touches(row)])
-    return _result(row, identity, sample, ordered, test, meaning.code_for(test), doubts)
+    doubts = tuple([s.reason for s in suspects if s.touches(row)]) if suspects else ()
+    row = tubes.driver.in_plain_flags(row)  # the rules know the standard's flags
+    return _result(row, identity, sample, ordered, test, meaning.listed[test.code], doubts)
 
 
 # ---- identity ---------------------------------------------------------------------------------------------------
@@ -126,22 +134,25 @@ def _identities(rows: Sequence[Observation], analyzer: str, resent: str = "") ->
 
     SHA-256 of the JSON list of analyzer, tube, code, aspect, time, raw value, unit and status, then `#` and a count:
     databases hold these hashes, so the text must never change by a byte. A row whose status is `resent` counts as F:
-    it was sent before as that (RC-37).
+    it was sent before as that (RC-37). The first quarter is a hash of analyzer and tube alone: what one tube brings
+    stands together in an index of millions, instead of a page of it for each row.
     """
-    seen: Counter[str] = Counter()
-    tubes: dict[str | None, str] = {}
+    seen: dict[str, int] = {}
+    tubes: dict[str | None, tuple[str, str]] = {}
     hashes = []
     for row in rows:
-        head = tubes.get(row.sample_id)
-        if head is None:
+        tube = tubes.get(row.sample_id)
+        if tube is None:
             sent = (row.sample_id or "").strip()
-            head = tubes[row.sample_id] = f"[{_json(analyzer)}, {_json(sample_id.normalise(sent) or sent)}"
+            head = f"[{_json(analyzer)}, {_json(sample_id.normalise(sent) or sent)}"
+            tube = tubes[row.sample_id] = head, hashlib.sha256(head.encode()).hexdigest()[:16]
+        status = "F" if resent and row.status == resent else row.status
         text = (
-            f"{head}, {_json(row.code)}, {_json(row.aspect)}, {_json(row.observed_at)}, {_json(row.raw)}, "
-            f"{_json(row.unit)}, {_json('F' if resent and row.status == resent else row.status)}]"
+            f"{tube[0]}, {_json(row.code)}, {_json(row.aspect)}, {_json(row.observed_at)}, {_json(row.raw)}, "
+            f"{_json(row.unit)}, {_json(status)}]"
         )
-        seen[text] += 1
-        hashes.append(hashlib.sha256(f"{text}#{seen[text]}".encode()).hexdigest())
+        seen[text] = number = seen.get(text, 0) + 1
+        hashes.append(tube[1] + hashlib.sha256(f"{text}#{number}".encode()).hexdigest()[16:])
     return hashes
 
 
@@ -159,8 +170,7 @@ class Meaning(NamedTuple):
     tests: tuple[str, ...] = ()
     why: Reason | None = None
     not_here: bool = False  # known, and not reported from this analyzer
-    driver_codes: Mapping[str, TestCode] = MappingProxyType({})
-    code: str = ""
+    listed: Mapping[str, TestCode | None] = MappingProxyType({})  # how the driver reads each of `tests`
 
     @classmethod
     def of(cls, row: Observation, context: Context, driver: Driver) -> Meaning:
@@ -182,14 +192,15 @@ class Meaning(NamedTuple):
             if test not in context.catalogue:
                 return cls(why=reason("unknown_code", "no_such_test", code=code, analyzer=facts.name, test=test))
         here = tuple([t for t in tests if t in facts.tests]) if facts.tests else tests
-        return cls(tests=here, not_here=not here, driver_codes=driver.tests, code=code)
+        return cls(here, not_here=not here, listed={test: _code_for(test, code, driver.tests) for test in here})
 
-    def code_for(self, test: CatalogueTest) -> TestCode | None:
-        """How the driver reads this test: by its own code, else (codes of the site) by what it says of the test."""
-        own = self.driver_codes.get(self.code)
-        if own is not None and own.test is not None and test.code in own.test.split("|"):
-            return own
-        return next((c for c in self.driver_codes.values() if test.code in (c.test or "").split("|")), None)
+
+def _code_for(test: str, code: str, codes: Mapping[str, TestCode]) -> TestCode | None:
+    """How the driver reads this test: by its own code, else (codes of the site) by what it says of the test."""
+    own = codes.get(code)
+    if own is not None and own.test is not None and test in own.test.split("|"):
+        return own
+    return next((c for c in codes.values() if test in (c.test or "").split("|")), None)
 
 
 def _catalogue_codes(code: str, catalogue: Mapping[str, CatalogueTest]) -> tuple[str, ...]:
@@ -204,9 +215,19 @@ def _catalogue_codes(code: str, catalogue: Mapping[str, CatalogueTest]) -> tuple
 class _Tubes:
     """Whose a row is: looked up once for each tube that a message names."""
 
-    def __init__(self, context: Context, driver: Driver) -> None:
+    def __init__(self, context: Context, driver: Driver, meanings: dict[str | None, Meaning]) -> None:
         self.context, self.driver = context, driver
+        self._meanings = meanings
         self._found: dict[str | None, tuple[SampleFacts | None, Reason | None]] = {}
+
+    def meaning(self, row: Observation) -> Meaning:
+        """What the row's code can stand for here."""
+        known = self._meanings.get(row.code)
+        if known is None:
+            known = Meaning.of(row, self.context, self.driver)
+            if len(self._meanings) < MOST:
+                self._meanings[row.code] = known
+        return known
 
     def of(self, sample_id: str | None, type: MessageType) -> tuple[SampleFacts | None, Reason | None]:
         """The registered sample of a row, and why the row may not be filed on it."""
@@ -246,8 +267,12 @@ def _ordered(
     """The one ordered test of this sample that the code means, or why there is none."""
     if meaning.why is not None:
         return None, meaning.why
+    if len(meaning.tests) == 1:
+        one = sample.tests.get(meaning.tests[0])
+        if one is not None and one.state not in GONE:
+            return one, None
     ordered = [sample.tests[t] for t in meaning.tests if t in sample.tests]
-    wanted = [o for o in ordered if o.state not in (TestState.CANCELLED, TestState.REJECTED)]
+    wanted = [o for o in ordered if o.state not in GONE]
     if len(wanted) == 1:
         return wanted[0], None
     names = [context.catalogue[t] for t in meaning.tests]
@@ -273,7 +298,7 @@ def _unmatched(row: Observation, identity: str, why: Reason | None, sample: Samp
 def _control(row: Observation, identity: str, meaning: Meaning, context: Context) -> Control:
     """A control measurement; its value only when it could be read in the catalogue's unit."""
     test = context.catalogue[meaning.tests[0]] if meaning.tests and meaning.why is None else None
-    taken = take(row, test, meaning.code_for(test), None) if test is not None else Taken()
+    taken = take(row, test, meaning.listed[test.code], None) if test is not None else Taken()
     return Control(
         identity=identity, ordinal=row.ordinal, lot=(row.sample_id or "").strip(), code=row.code or "",
         test=test.code if test else None, verbatim=verbatim(row), value=None if taken.comparator else taken.value,
@@ -323,13 +348,15 @@ def _result(
     patient = sample.patient
     limits = None if test.coded else limits_for(test, patient.sex, patient.age_days)
     taken: Taken = take(row, test, meaning, limits)
-    notes = (*taken.notes, *doubts, *_about_age(test, sample, limits))
+    notes = taken.notes + doubts
+    if patient.approximate_age:
+        notes += _about_age(test, sample, limits)
     return Result(
         identity=identity, ordinal=row.ordinal, sample_pk=sample.id, order_test_id=ordered.id, test=test.code,
         code=row.code or "", verbatim=verbatim(row), value=taken.value, comparator=taken.comparator,
         coded=taken.coded, display=taken.display, unit=test.unit, flag=taken.flag,
         ref_low=limits.ref_low if limits else None, ref_high=limits.ref_high if limits else None,
-        analyzer_flags=row.flags, comments=tuple(c for c in row.comments if c), status=row.status, aspect=row.aspect,
+        analyzer_flags=row.flags, comments=tuple([c for c in row.comments if c]), status=row.status, aspect=row.aspect,
         observed_at=row.observed_at, notes=notes,
     )  # fmt: skip
 
@@ -337,7 +364,7 @@ def _result(
 def _about_age(test: CatalogueTest, sample: SampleFacts, limits: Limits | None) -> tuple[Reason, ...]:
     """A guessed age is said where half a year more or less would give another interval (domain 2.2)."""
     patient = sample.patient
-    if not patient.approximate_age or test.coded:
+    if test.coded:
         return ()
     ages = (max(0, patient.age_days - HALF_A_YEAR), patient.age_days + HALF_A_YEAR)
     if all(limits_for(test, patient.sex, age) == limits for age in ages):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,7 @@ from middleware.actions.results import release_in
 from middleware.consider import Heard, consider, driver_of, facts_of
 from middleware.journal import JournalReader
 from middleware.lab import Lab
+from middleware.match import Meaning
 from middleware.model import Actor, AnalyzerFacts, Refused, Right
 from middleware.settings import AnalyzerSettings
 from middleware.store.message_rows import Filing, processed, record_failure
@@ -95,6 +96,7 @@ class _Voice:
     driver: Driver
     facts: AnalyzerFacts
     releases: bool
+    meanings: dict[str | None, Meaning] = field(default_factory=dict, compare=False)
 
 
 def _voice(lab: Lab, name: str) -> _Voice | None:
@@ -114,7 +116,8 @@ def _read(message: Message, voice: _Voice | None) -> _Reading:
         decoded = voice.driver.decode(message)
     except (DecodeError, WireError) as broken:
         return _Reading(message, Outcome("failed", error=str(broken)))
-    return _Reading(message, Outcome("processed", decoded), Heard(decoded, voice.facts, voice.driver), voice.releases)
+    heard = Heard(decoded, voice.facts, voice.driver, voice.meanings)
+    return _Reading(message, Outcome("processed", decoded), heard, voice.releases)
 
 
 def _groups(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the shape alone: rules read no files
     from middleware.settings import RuleSettings
 
 HIGH_AND_LOW = frozenset({"H", "L", "HH", "LL"})
+QUIET = frozenset({"", "N"}) | HIGH_AND_LOW
 
 
 class Subject(NamedTuple):
@@ -42,7 +43,9 @@ class Subject(NamedTuple):
     def setting(self, rule: str, key: str, default: Any) -> Any:
         """A number or word of rules.toml."""
         table = self.settings.raw.get(rule)
-        return table.get(key, default) if isinstance(table, dict | Mapping) else default
+        if type(table) is dict or isinstance(table, Mapping):  # almost always a dict, and that is known at once
+            return table.get(key, default)
+        return default
 
 
 Rule = Callable[[Subject], Iterable[Reason]]
@@ -54,9 +57,11 @@ def verify(results: Sequence[Result], context: Context, settings: RuleSettings) 
     of_one_test: dict[int, list[Result]] = defaultdict(list)
     for result in results:
         of_one_test[result.order_test_id].append(result)
-    subjects = (_subject(r, of_one_test[r.order_test_id], samples[r.sample_pk], context, settings) for r in results)
     enabled = [rule for name, rule in RULES.items() if name in settings.enabled]
-    return tuple(_verdict(subject, enabled) for subject in subjects)
+    return tuple([
+        _verdict(_subject(r, of_one_test[r.order_test_id], samples[r.sample_pk], context, settings), enabled)
+        for r in results
+    ])  # fmt: skip
 
 
 def _subject(
@@ -69,9 +74,10 @@ def _subject(
 
 
 def _verdict(subject: Subject, enabled: Sequence[Rule]) -> Verdict:
-    reasons = [note for note in subject.result.notes if note.rule not in RULES]
+    reasons = [note for note in subject.result.notes if note.rule not in RULES] if subject.result.notes else []
     for rule in enabled:
-        reasons += rule(subject)
+        if told := rule(subject):
+            reasons += told
     return Verdict(subject.result.identity, tuple(reasons))
 
 
@@ -111,6 +117,8 @@ def critical(subject: Subject) -> Iterable[Reason]:
         found.append(subject.say("critical", "critical_coded", CRITICAL))
     if result.value is None or limits is None:
         return found
+    if not result.comparator and _inside(result.value, limits.crit_low, limits.crit_high):
+        return found
     at = (result.value, result.comparator)
     if is_below(*at, limits.crit_low):
         found.append(subject.say("critical", "critical_low", CRITICAL, limit=str(limits.crit_low)))
@@ -121,6 +129,11 @@ def critical(subject: Subject) -> Iterable[Reason]:
     elif maybe_above(*at, limits.crit_high):
         found.append(subject.say("critical", "critical_maybe", CRITICAL, limit=str(limits.crit_high)))
     return found
+
+
+def _inside(value: Decimal, low: Decimal | None, high: Decimal | None) -> bool:
+    """A plain number is within both limits, which are inside; one that is not known limits nothing."""
+    return (low is None or value >= low) and (high is None or value <= high)
 
 
 def release_limits(subject: Subject) -> Iterable[Reason]:
@@ -134,6 +147,8 @@ def release_limits(subject: Subject) -> Iterable[Reason]:
         return [subject.say("release_limits", "no_interval")]
     found = []
     low, high = _window(subject.limits, subject.setting("release_limits", "without_window", "reference"))
+    if not result.comparator and _inside(result.value, low, high):
+        return ()
     at = (result.value, result.comparator)
     if low is not None and (is_below(*at, low) or maybe_below(*at, low)):
         sentence = "release_low" if is_below(*at, low) else "release_maybe_low"
@@ -194,13 +209,11 @@ def analyzer_flags(subject: Subject) -> Iterable[Reason]:
         found.append(subject.say("analyzer_flags", "below_range"))
     if result.comparator.startswith(">"):
         found.append(subject.say("analyzer_flags", "above_range"))
-    said = set(result.analyzer_flags)
-    if not said:
-        return found
-    quiet = set(subject.setting("analyzer_flags", "ignore", ("", "N", *HIGH_AND_LOW))) | (
-        {"A"} if said & HIGH_AND_LOW else set()
-    )
-    for flag in sorted(said - quiet):
+    quiet = subject.setting("analyzer_flags", "ignore", QUIET)
+    loud = {flag for flag in result.analyzer_flags if flag not in quiet}
+    if "A" in loud and not HIGH_AND_LOW.isdisjoint(result.analyzer_flags):
+        loud.remove("A")
+    for flag in sorted(loud):
         english, hindi = FLAG_MEANINGS.get(flag, ("", ""))
         found.append(subject.say("analyzer_flags", "flag", flag=flag, meaning=english, meaning_hi=hindi))
     return found
@@ -208,7 +221,8 @@ def analyzer_flags(subject: Subject) -> Iterable[Reason]:
 
 def suspects(subject: Subject) -> Iterable[Reason]:
     """The analyzer doubts itself about this value: matching found which doubts touch it."""
-    return [note for note in subject.result.notes if note.rule == "suspects"]
+    notes = subject.result.notes
+    return [note for note in notes if note.rule == "suspects"] if notes else ()
 
 
 def never_list(subject: Subject) -> Iterable[Reason]:

@@ -176,7 +176,13 @@ class SampleCounter(LabTable, table=True):
 
 class OrderTest(LabTable, table=True):
     __tablename__ = "order_test"
-    __table_args__ = (UniqueConstraint("order_id", "test"),)
+    __table_args__ = (
+        UniqueConstraint("order_id", "test"),
+        Index(  # what is still to be measured: few of many
+            "ix_order_test_awaited", "sample_pk", sqlite_where=text("state = 'awaited'"),
+            postgresql_where=text("state = 'awaited'"),
+        ),
+    )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)
     order_id: int = Field(foreign_key="lab_order.id", index=True)
     sample_pk: int | None = Field(default=None, foreign_key="sample.id", index=True)
@@ -439,6 +445,29 @@ class AnalyzerState(LabTable, table=True):
     refused_today: int = 0
     trouble: str = _text(default="")  # one sentence, "" when all is well
     updated_at: datetime = _at()
+
+
+class OrderDownload(LabTable, table=True):
+    """What one analyzer is told unasked of one tube. `told` is what it knows, `wanted` what it should know: catalogue
+    test → [the analyzer's code, the number of the last result that is to be measured again, 0 when there was none].
+
+    pending → sent | refused; each change of what is wanted makes it pending again; done: nothing of it is left to be
+    measured; lapsed: the tube is too old to be run.
+    """
+
+    __tablename__ = "order_download"
+    __table_args__ = (UniqueConstraint("analyzer", "sample_pk"), Index(None, "state", "analyzer"))
+    id: int | None = Field(default=None, primary_key=True)
+    analyzer: str = Field(max_length=40)
+    sample_pk: int = Field(foreign_key="sample.id", index=True)
+    state: str = Field(max_length=10)
+    wanted: dict[str, list[Any]] = Field(default_factory=dict, sa_type=JSON)
+    told: dict[str, list[Any]] = Field(default_factory=dict, sa_type=JSON)
+    tries: int = 0  # since it became pending
+    why: str = Field(default="", max_length=200)  # it was refused or did not get there
+    since: datetime = _at()  # in this state
+    next_at: datetime = _at()  # not to be tried before
+    sent_at: datetime | None = _at(default=None)  # taken by the analyzer, the last time
 
 
 class LineAlarm(LabTable, table=True):

@@ -21,15 +21,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from middleware import sound, store
 from middleware.alarms import Alarms
+from middleware.ears import Ears
 from middleware.health import Health
 from middleware.host_orders import answerer
 from middleware.journal import Journal
 from middleware.lab import Lab, open_lab
+from middleware.order_desk import OrderDesk
 from middleware.retention import Retention
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from middleware.settings import Settings
 from middleware.supervisor import LineState, run_lines
-from middleware.work import Worker
+from middleware.work_apart import WorkApart
 
 log = logging.getLogger("labmitra.middleware")
 LOOK = timedelta(seconds=15)  # between two looks at the lines' health
@@ -41,10 +43,10 @@ class Lamps:
     Its thread also looks at the lines' health and writes the alarms that anybody raised by `alarms`.
     """
 
-    def __init__(self, lab: Lab, worker: Worker, journal: Journal | None = None) -> None:
-        """`worker` heard what each analyzer said; `journal` is watched for a disk that cannot be written."""
+    def __init__(self, lab: Lab, ears: Ears, journal: Journal | None = None) -> None:
+        """`ears`: what each analyzer said; `journal` is watched for a disk that cannot be written."""
         self._lab, self.alarms = lab, Alarms(lab)
-        self.health = Health(lab, worker.ears, self.alarms, lambda: journal is not None and journal.failing)
+        self.health = Health(lab, ears, self.alarms, lambda: journal is not None and journal.failing)
         self._looked: datetime | None = None
         self._states: dict[str, LineState] = {}
         self._written: dict[str, tuple[Any, ...]] = {}
@@ -136,18 +138,27 @@ def serve(settings: Settings) -> int:
     settings.journal.parent.mkdir(parents=True, exist_ok=True)
     sound.must_be_whole(settings.journal, sound.JOURNAL)
     sound.url_must_be_whole(settings.database_url, sound.LAB)
-    journal = Journal.open(settings.journal)
-    if settings.journal_days:
-        journal.quiet = Retention(settings.journal_days, journal.now)
-    lab = open_lab(settings)
-    worker = Worker(lab, journal)
-    lamps = Lamps(lab, worker, journal)
+    gc.collect()
+    gc.freeze()  # what was loaded stays: no collection walks through it while an analyzer waits, or copies it
+    worker = WorkApart(settings)  # before any thread is
+    try:
+        journal = Journal.open(settings.journal)
+        if settings.journal_days:
+            journal.quiet = Retention(settings.journal_days, journal.now)
+        lab = open_lab(settings)
+        lamps = Lamps(lab, worker.ears, journal)
+        orders = OrderDesk(lab)
+    except BaseException:
+        worker.stop()
+        raise
     try:
         journal.recover()
-        worker.start()
+        worker.start(lab, journal)
         lamps.start()
-        _run(_lines(lab, journal, worker, lamps))
+        orders.start()
+        _run(_lines(lab, journal, worker, lamps, orders))
     finally:
+        orders.stop()
         worker.stop()
         lamps.stop()
         journal.close()
@@ -157,8 +168,6 @@ def serve(settings: Settings) -> int:
 
 def _run(lines: Coroutine[Any, Any, None]) -> None:
     """On uvloop where there is one: it reads and writes in a third of the time. Not on Windows."""
-    gc.collect()
-    gc.freeze()  # what was loaded stays: no collection walks through it while an analyzer waits
     try:
         import uvloop
     except ImportError:
@@ -167,11 +176,13 @@ def _run(lines: Coroutine[Any, Any, None]) -> None:
         uvloop.run(lines)
 
 
-async def _lines(lab: Lab, journal: Journal, worker: Worker, lamps: Lamps) -> None:
+async def _lines(lab: Lab, journal: Journal, worker: WorkApart, lamps: Lamps, orders: OrderDesk) -> None:
     settings = lab.settings
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log.info("middleware is up: %d lines", sum(a.enabled for a in settings.analyzers))
-    await run_lines(settings, journal, worker.wake, lamps.set, stop, answers=partial(answerer, lab))
+    await run_lines(
+        settings, journal, worker.wake, lamps.set, stop, answers=partial(answerer, lab), baskets=orders.baskets
+    )

@@ -66,6 +66,7 @@ class AnalyzerSettings:
     framing: str = ""  # one of its driver's framings; "": the driver's usual one
     layout: Mapping[str, int] = field(default_factory=dict)  # column → width, as set on the analyzer
     units: Mapping[str, str] = field(default_factory=dict)  # code → its unit, where the analyzer sends none
+    orders: str = "answer"  # what it is told: answer (its questions), push (what it did not ask for, too), none
 
 
 @dataclass(frozen=True, slots=True)

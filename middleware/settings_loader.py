@@ -33,7 +33,7 @@ from middleware.settings import (
     Settings,
     WebSettings,
 )
-from middleware.site_settings import read_site
+from middleware.site_settings import read_orders, read_site
 
 LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
@@ -281,6 +281,7 @@ def _analyzer(reading: Reading, table: Table, alarms: AlarmSettings) -> Analyzer
     name = table.text("name", None, r"[a-z0-9_-]{1,40}", "small letters, digits, - and _")
     driver = table.one_of("driver", forms.driver_names(), None)
     site = read_site(table, driver)
+    codes, tests = _codes(reading, table), frozenset(table.known_words("tests", reading.catalogue.tests))
     settings = AnalyzerSettings(
         name=name,
         driver=driver,
@@ -289,13 +290,14 @@ def _analyzer(reading: Reading, table: Table, alarms: AlarmSettings) -> Analyzer
         enabled=table.flag("enabled", True),
         charset=_charset(table),
         auto_release=table.flag("auto_release", False),
-        codes=_codes(reading, table),
-        tests=frozenset(table.known_words("tests", reading.catalogue.tests)),
+        codes=codes,
+        tests=tests,
         silence=table.one_of("silence", SILENCE_WORDS, alarms.silence),
         clock_minutes=table.integer("clock_minutes", alarms.clock_minutes, 0, 1440),
         framing=site.framing,
         layout=site.layout,
         units=site.units,
+        orders=read_orders(table, driver, line, named=bool(codes or tests)),
     )
     table.finish()
     return settings

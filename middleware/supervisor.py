@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
@@ -19,6 +19,7 @@ from middleware import transports
 from middleware.block_connection import BlockConnection
 from middleware.connection import Answer, AstmConnection, Dialect, Hooks
 from middleware.connection_hl7 import Hl7Connection
+from middleware.downloads import Basket
 from middleware.folder_place import SCHEME
 from middleware.folder_wire import Folder
 from middleware.garbage import Garbage
@@ -66,16 +67,22 @@ async def run_lines(
     stop: asyncio.Event,
     now: Callable[[], datetime] = _utc_now,
     answers: Answers | None = None,
+    baskets: Mapping[str, Basket] | None = None,
 ) -> None:
     """Run the line of every enabled analyzer until `stop` is set; then hang up and return.
 
     `on_message` and `on_state` are called on the event loop and must be quick; a message is committed by then.
     `answers` makes the function that answers the questions of a line's analyzer; without it nothing is known.
+    `baskets`: by analyzer, the orders that it is sent unasked.
     """
     zone = settings.lab.timezone
     enabled = [analyzer for analyzer in settings.analyzers if analyzer.enabled]
     told = answers or nothing_known
-    lines = [_Line(analyzer, zone, journal, on_message, on_state, now, told) for analyzer in enabled]
+    given = baskets or {}
+    lines = [
+        _Line(analyzer, zone, journal, on_message, on_state, now, told, given.get(analyzer.name))
+        for analyzer in enabled
+    ]
     tasks = [asyncio.create_task(line.run(), name=line.name) for line in lines]
     tasks += [asyncio.create_task(line.tick()) for line in lines]
     try:
@@ -98,8 +105,9 @@ class _Line:
         on_state: OnState,
         now: Callable[[], datetime],
         answers: Answers,
+        basket: Basket | None,
     ) -> None:
-        self.name, self._answers = analyzer.name, answers
+        self.name, self._answers, self._basket = analyzer.name, answers, basket
         self._analyzer, self._zone, self._journal, self._now = analyzer, zone, journal, now
         self._on_message, self._on_state = on_message, on_state
         self._state = LineState(analyzer.name, since=now())
@@ -158,7 +166,10 @@ class _Line:
     async def _serve(self, wire: transports.Wire, driver: Driver) -> None:
         self._count(+1)
         answer = self._answers(self._analyzer, driver)
-        hooks = Hooks(self._message, self._handshake, self._refused, answer, _edge, self._noise)
+        hooks = Hooks(
+            self._message, self._handshake, self._refused, answer, _edge, self._noise, self._basket,
+            self._analyzer.orders != "none",
+        )  # fmt: skip
         try:
             if self._analyzer.line.startswith(HTTP):
                 await HttpConnection(wire, self._journal, self.name, hooks, driver, self._analyzer.line).run()
@@ -205,6 +216,8 @@ class _Line:
             self._change(connected=self._wires > 0, since=self._now())
         if change > 0:
             self._recovered()
+            if self._basket is not None:
+                self._basket.wake()
         self._publish()
 
     def _message(self, message: Message) -> None:
@@ -217,6 +230,8 @@ class _Line:
 
     def _handshake(self) -> None:
         self._change(handshake_at=self._now())
+        if self._basket is not None:
+            self._basket.wake()
 
     def _refused(self, _why: str) -> None:
         self._new_day()

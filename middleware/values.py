@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from drivers.driver import TestCode
@@ -31,6 +31,7 @@ class Number(NamedTuple):
     doubtful: bool = False
 
 
+@lru_cache(maxsize=8192)  # an analyzer's numbers have three digits: most were read before
 def number(text: str, decimals: int = 0) -> Number | None:
     """The number in a text, with `<`, `>`, `≤` or `≥` before it and a decimal comma or point; None when it is none.
 
@@ -54,10 +55,15 @@ def factor(test: CatalogueTest, meaning: TestCode | None, unit: str | None) -> D
     if target is None and listed:
         target = {unit_key(text): listed[text] for text in listed}.get(unit_key(sent))
     if target is not None:
-        return Decimal(target[1]) if target[0] == test.unit else None
+        return _decimal(target[1]) if target[0] == test.unit else None
     if not sent:
         return Decimal(1) if _NO_UNIT.fullmatch(test.unit) else None
     return test.units.get(unit_key(sent))
+
+
+@lru_cache(maxsize=1000)
+def _decimal(text: str) -> Decimal:
+    return Decimal(text)
 
 
 @cache
@@ -71,7 +77,8 @@ def converted(found: Number, times: Decimal, decimals: int) -> Decimal:
     A bound (`<0.003`) stays as it was sent; when its unit is converted it is rounded outwards, so that it stays true.
     """
     if not found.comparator:
-        return (found.value * times).quantize(_place(decimals), rounding=ROUND_HALF_UP)
+        value = found.value if times == 1 else found.value * times
+        return value.quantize(_place(decimals), ROUND_HALF_UP)
     if times == 1:
         return found.value
     outwards = ROUND_CEILING if found.comparator.startswith("<") else ROUND_FLOOR
@@ -166,6 +173,8 @@ def flag(value: Decimal, comparator: str, limits: Limits | None) -> str:
     """N, L, H, LL, HH for a displayed value; "" when there is no reference interval or the value says too little."""
     if limits is None:
         return ""
+    if not comparator and _plainly_inside(value, limits):
+        return "N"
     if is_below(value, comparator, limits.crit_low):
         return "LL"
     if is_above(value, comparator, limits.crit_high):
@@ -177,6 +186,16 @@ def flag(value: Decimal, comparator: str, limits: Limits | None) -> str:
     if limits.ref_low is None and limits.ref_high is None:
         return ""
     return "N" if _surely_inside(value, comparator, limits) else ""
+
+
+def _plainly_inside(value: Decimal, limits: Limits) -> bool:
+    """Most values: a number between two limits that are both known."""
+    low, high = limits.ref_low, limits.ref_high
+    if low is None or high is None or not low <= value <= high:
+        return False
+    return (limits.crit_low is None or value >= limits.crit_low) and (
+        limits.crit_high is None or value <= limits.crit_high
+    )
 
 
 def _surely_inside(value: Decimal, comparator: str, limits: Limits) -> bool:

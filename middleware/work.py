@@ -10,16 +10,17 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from drivers.driver import Message
+from middleware.backlog import Backlog
 from middleware.catch_up import catch_up
 from middleware.ears import Ears
-from middleware.journal import Journal, JournalError
+from middleware.journal import JournalError
 from middleware.lab import Lab
 from middleware.pipeline import Outcome, process, process_all
 from middleware.store.message_rows import record_failure
@@ -33,9 +34,10 @@ LONGEST, TOO_LONG = 0.2, 1.0  # seconds that a transaction should not exceed, an
 class Worker:
     """One thread that processes messages as they come. `wake()` is called for each new message."""
 
-    def __init__(self, lab: Lab, journal: Journal) -> None:
-        """`journal` is the process's own writer; `lab` the database the results go to."""
-        self._lab, self._journal = lab, journal
+    def __init__(self, lab: Lab, journal: Backlog, rests: Callable[[], None] = lambda: None) -> None:
+        """`journal` is the process's own writer, or the way to it; `lab` the database the results go to; `rests` is
+        called each time when nothing is left to do."""
+        self._lab, self._journal, self._rests = lab, journal, rests
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._down = False
@@ -65,6 +67,7 @@ class Worker:
             self._wake.clear()
             if self._drain():
                 pause = PAUSE
+                self._rests()
             else:
                 self._stop.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)

@@ -117,6 +117,13 @@ def test_every_driver_has_a_capture_and_opens_with_manual_and_proof(driver: str)
     assert list((ROOT / "tests" / "captures" / driver).glob("*.raw")), f"{driver} has no capture"
 
 
+def test_the_page_of_the_analyzers_is_the_one_that_the_drivers_make() -> None:
+    from drivers.engine import handbook
+
+    made = handbook.markdown()
+    assert (ROOT / "docs" / "analyzers.md").read_text(encoding="utf-8") == made, "run `make docs`"
+
+
 def test_every_capture_has_its_expected_observations() -> None:
     lonely = [name(p) for p in (ROOT / "tests/captures").rglob("*.raw") if not p.with_suffix(".json").exists()]
     assert lonely == []

@@ -1,9 +1,11 @@
-"""What the Horiba ABX analyzers (Pentra, Micros, Yumizen) share: unit systems, alarms, curves, queries.
+"""What the Horiba ABX analyzers (Pentra, Micros, Yumizen) share: the form, unit systems, alarms, curves, queries.
 
 Turns R-5 that is the number of a unit system into no unit (system 1, the usual one) or leaves it, so that the result is
 held; alarms above the first R become comments of every row; curves in C or M records become images.
 Law: verbatim; a result of another unit system is never taken as the usual one. Source: captures of the families; the
 vendor's output formats for host connection as working interfaces read them.
+
+The form is the standard's; a control has O-16 CTRL, and AUTO_SID… is the id of a tube that nobody named.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from drivers.driver import ASTM
 from drivers.engine.form import RowText
 from drivers.engine.words import Decoded, Kind, Message, Observation
 from drivers.wire import lis2a
@@ -112,3 +115,7 @@ def _picture(record: Record, of: Observation) -> Observation | None:
     return Observation(
         of.sample_id, code, record.raw("5") or None, sent, sent, None, observed_at=of.observed_at, kind=Kind.IMAGE
     )
+
+
+FORM = replace(ASTM, control=(*ASTM.control, ("O.16.1", "CTRL")), pseudo=r"AUTO_?SID\d*|0+", settles=settled)
+"""What the forms of Pentra, Micros and Yumizen have in common."""

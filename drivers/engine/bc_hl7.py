@@ -1,5 +1,6 @@
 """What the blood counters that speak Mindray's HL7 share: Mindray BC, Dymind and their rebadged kin.
 
+The tube is OBR-3, the time OBR-7 (the analysis); a query is an ORM^O01 with the tube in ORC-3.
 Turns OBX codes (LOINC, or numbers of table 99MRC) into the catalogue's tests, and rows that are no results into their
 kind. Law: a code that is not listed is a measurement, never dropped. Source: captures of both makers; LOINC.
 """
@@ -7,7 +8,9 @@ kind. Law: a code that is not listed is a measurement, never dropped. Source: ca
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from drivers.driver import HL7
 from drivers.engine.form import Said
 from drivers.engine.words import Kind
 
@@ -30,3 +33,7 @@ def unlisted(row: Said) -> Kind:
         return Kind.SUSPECT
     words = row.type == "IS" and not re.fullmatch(r"[<>]?[\d.,]+|\*+", row.value)  # some firmware sends numbers as IS
     return Kind.DETAIL if words else Kind.MEASUREMENT
+
+
+FORM = replace(HL7, code_name="OBX.3.2", observed_at="OBR.7", pseudo=r"0+|Invalid", query_id="ORC.3", unlisted=unlisted)
+"""What the forms of Mindray BC and Dymind have in common."""

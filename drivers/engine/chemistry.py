@@ -14,45 +14,53 @@ from drivers.engine.choose import best_of_each_test
 from drivers.engine.units import units
 from drivers.engine.words import Kind, Observation, TestCode
 
+Analytes = Mapping[str, tuple[str, Mapping[str, str]]]
+"""Catalogue test → its unit there, and what else it converts from: text as sent → factor."""
 
-def _molar(factor: str, *spellings: str) -> dict[str, str]:
+Names = Mapping[str, str | tuple[str, ...]]
+"""Catalogue test → its codes on an analyzer, blanks between them; a tuple where they hold blanks."""
+
+
+def molar(factor: str, *spellings: str) -> dict[str, str]:
+    """The spellings of a unit of substance, each with the factor that leads to the catalogue's unit."""
     return dict.fromkeys(spellings, factor)
 
 
+_ENZYME: tuple[str, dict[str, str]] = ("U/L", {})
 _MMOL = ("mmol/l", "mmol/L", "MMOL/L")
 _UMOL = ("umol/l", "umol/L", "µmol/l", "µmol/L", "μmol/l", "μmol/L")
-_ION = _molar("1", "mEq/L", "mEq/l", "meq/l", "meq/L")
-_GLUCOSE = ("mg/dL", _molar("18.016", *_MMOL))
-_LIPID = ("mg/dL", _molar("38.67", *_MMOL))
-_ENZYME: tuple[str, dict[str, str]] = ("U/L", {})
-_IRON = ("ug/dL", _molar("5.5845", *_UMOL))
+_ION = molar("1", "mEq/L", "mEq/l", "meq/l", "meq/L")
+_GLUCOSE = ("mg/dL", molar("18.016", *_MMOL))
+_LIPID = ("mg/dL", molar("38.67", *_MMOL))
+_IRON = ("ug/dL", molar("5.5845", *_UMOL))
 
-ANALYTES: Mapping[str, tuple[str, dict[str, str]]] = {
+ANALYTES: Analytes = {
     "GLUF": _GLUCOSE,
     "GLUPP": _GLUCOSE,
     "GLUR|GLUF|GLUPP|OGTT2H": _GLUCOSE,
-    "UREA": ("mg/dL", _molar("6.006", *_MMOL)),
-    "BUN": ("mg/dL", _molar("2.8014", *_MMOL)),
-    "CREAT": ("mg/dL", _molar("0.011312", *_UMOL)),
-    "URIC": ("mg/dL", _molar("0.016811", *_UMOL)),
-    "TBIL": ("mg/dL", _molar("0.058467", *_UMOL)),
-    "DBIL": ("mg/dL", _molar("0.058467", *_UMOL)),
-    "CHOL": _LIPID,
-    "HDL": _LIPID,
-    "LDL": _LIPID,
-    "TG": ("mg/dL", _molar("88.57", *_MMOL)),
+    "UREA": ("mg/dL", molar("6.006", *_MMOL)),
+    "BUN": ("mg/dL", molar("2.8014", *_MMOL)),
+    "CREAT": ("mg/dL", molar("0.011312", *_UMOL)),
+    "URIC": ("mg/dL", molar("0.016811", *_UMOL)),
+    "TBIL": ("mg/dL", molar("0.058467", *_UMOL)),
+    "DBIL": ("mg/dL", molar("0.058467", *_UMOL)),
+    **dict.fromkeys(("CHOL", "HDL", "LDL", "LDLC"), _LIPID),
+    "TG": ("mg/dL", molar("88.57", *_MMOL)),
     "NA": ("mmol/L", _ION),
     "K": ("mmol/L", _ION),
     "CL": ("mmol/L", _ION),
-    "CA": ("mg/dL", _molar("4.008", *_MMOL)),
-    "PHOS": ("mg/dL", _molar("3.097", *_MMOL)),
-    "MG": ("mg/dL", _molar("2.431", *_MMOL)),
+    "CA": ("mg/dL", molar("4.008", *_MMOL)),
+    "PHOS": ("mg/dL", molar("3.097", *_MMOL)),
+    "MG": ("mg/dL", molar("2.431", *_MMOL) | molar("1.2155", *_ION)),
     "IRON": _IRON,
     "TIBC": _IRON,
     "TP": ("g/dL", {}),
     "ALB": ("g/dL", {}),
     "CRP": ("mg/L", {}),
     "HBA1C": ("%", {}),
+    "UMALB": ("mg/dL", molar("0.1", "mg/L", "mg/l")),
+    "UCREAT": ("mg/dL", molar("11.312", *_MMOL)),  # 113.12 g/mol
+    "ACR": ("mg/g{creat}", {"mg/g": "1", "mg/mmol": "8.840"}),
     **dict.fromkeys(("ALT", "AST", "ALP", "GGT", "AMY", "LIP", "LDH", "CK", "CKMB"), _ENZYME),
 }
 ANY_GLUCOSE = "GLUR|GLUF|GLUPP|OGTT2H"  # one method serves all glucose tubes: the test is the one that is ordered
@@ -96,17 +104,18 @@ USUAL_NAMES: Mapping[str, str] = {
 }
 
 
-def chemistry(names: Mapping[str, str | tuple[str, ...]], also: Mapping[str, str] | None = None) -> dict[str, TestCode]:
-    """Catalogue test → its codes on this analyzer, blanks between them (a tuple where they hold blanks); gives
-    code → what it means.
+def chemistry(names: Names, also: Mapping[str, str] | None = None) -> dict[str, TestCode]:
+    """The table of a form: code → what it means. `also` adds spellings of the catalogue's own unit that only this
+    analyzer has: text as sent → factor. KeyError for a test that is not in ANALYTES."""
+    return meanings(ANALYTES, names, also)
 
-    `also` adds spellings of the catalogue's own unit that only this analyzer has: text as sent → factor. KeyError for
-    a test that is not in ANALYTES.
-    """
+
+def meanings(analytes: Analytes, names: Names, also: Mapping[str, str] | None = None) -> dict[str, TestCode]:
+    """Code → what it means, by the units of these analytes; KeyError for a test that is none of them."""
     table = {}
     for test, codes in names.items():
-        ucum, molar = ANALYTES[test]
-        meaning = TestCode(Kind.MEASUREMENT, test, units(ucum, {**molar, **(also or {})}))
+        ucum, more = analytes[test]
+        meaning = TestCode(Kind.MEASUREMENT, test, units(ucum, {**more, **(also or {})}))
         table.update(dict.fromkeys(codes.split() if isinstance(codes, str) else codes, meaning))
     return table
 

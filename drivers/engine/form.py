@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from drivers.engine.words import Decoded, Grade, Kind, Message, Observation, TestCode, WorkOrder
+from drivers.engine.words import Decoded, Grade, Kind, Message, Observation, Stamp, TestCode, WorkOrder
 from drivers.wire.blocks import Framing
 
 # What stands where a number should be and is none. A single "-" or "+" is a grade on urine strips: not masked.
@@ -18,6 +18,7 @@ MASKED = r"[-.*]{2,}|NA|N/A|No Result|NO RESULT"
 
 Reportable = Callable[[Sequence[Observation]], tuple[bool, ...]]
 Answer = Callable[[Decoded, Sequence[WorkOrder]], "list[bytes] | None"]
+Push = Callable[[Sequence[WorkOrder], Stamp], "list[bytes]"]
 Reads = Callable[["Form", Message], Decoded]
 
 
@@ -67,11 +68,12 @@ class Form:
     `speaks` decides the engine; "blocks" is a dialect of its own: then `framing` says how its blocks are marked and
     `reads` what stands in them. `sender` is checked against H-5 or MSH-3: a mismatch is a problem sentence, never a
     search for another driver. `pseudo` matches ids that name no tube (an unread barcode). `control` are marks of
-    quality control: an address and its value; `control_id` is a pattern of ids that only controls have. `aspect` is
-    what tells several rows of one test apart (final, interpretation, raw): its text, by `aspects`, else as sent.
-    `no_range` is a pattern of ranges that say "none" (`^\\^`, `-`).
-    `resent` is the status of a result that was sent before, where it is not the standard's R: it is the same result,
-    not another one.
+    quality control: an address and its value; `control_id` is a pattern of ids that only controls have; `calibration`
+    are the header's marks of a calibration. `aspect` is what tells several rows of one test apart (final,
+    interpretation, raw): its text, by `aspects`, else as sent. `no_range` is a pattern of ranges that say "none"
+    (`^\\^`, `-`). `flag_words` are the analyzer's own flags that say no more than one of the standard: as sent → N, L
+    or H. `resent` is the status of a result that was sent before: it is the same result, not another one. `query_id` is
+    where a query names the tube, of each repeat alike; `query_further` where a list names it from the second repeat on.
 
     What a site sets on its analyzer is a variant of the form (Driver.at_site): `framings` are the ways it may mark its
     messages, None being LIS01 frames; `columns` are the widths that may be set, `layout` those that are; `unit_unsent`
@@ -91,16 +93,19 @@ class Form:
     coded: str = ""
     unit: str = ""
     flag: str = ""
+    flag_words: Mapping[str, str] = field(default_factory=dict)
     range: str = ""
     status: str = ""
     aspect: str = ""
     aspects: Mapping[str, str] = field(default_factory=dict)
     observed_at: str | tuple[str, ...] = ()
     query_id: str = ""
+    query_further: str = ""
     query_cancel: tuple[str, str] | None = None
     sender: str = ""
     control: tuple[tuple[str, str], ...] = ()
     control_id: str = ""
+    calibration: tuple[tuple[str, str], ...] = ()
     pseudo: str = ""
     masked: str = MASKED
     no_range: str = ""
@@ -112,6 +117,7 @@ class Form:
     own_escapes: bool = False  # a delimiter behind an escape delimiter (`&|`) is text
     bare_frames: bool = False  # its frames end without a CR, and so do those sent to it
     codes_are_catalogue: bool = False  # an unlisted code may be a catalogue code or a LOINC
+    codes_are_the_sites: bool = False  # `tests` says by catalogue codes how tests are read: none of them is ordered by
     tests: Mapping[str, TestCode] = field(default_factory=dict)
     unlisted: Unlisted = a_measurement
     raised_from: str = ""  # an unlisted suspect is raised from this number on
@@ -119,6 +125,7 @@ class Form:
     settles: Settles | None = None  # its word on the whole message
     reports: Reportable = every_measurement
     answers: Answer = no_answer
+    pushes: Push | None = None  # orders that it did not ask for; None: its manual knows no such message
     framing: Framing | None = None
     framings: Mapping[str, Framing | None] = field(default_factory=dict)
     columns: tuple[str, ...] = ()

@@ -68,14 +68,15 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     use = readers.get(marks)
     if use is None:
         use = reader(form, marks)
-        if len(readers) < DIALECTS:
-            readers[marks] = use
+        if len(readers) >= DIALECTS:  # a broken line's: the analyzer's own are soon there again
+            readers.clear()
+        readers[marks] = use
     met = _Met() if message.incomplete else _walk(segments, marks, use)
     observations = tuple(met.rows)
     header = Segment(segments[0], marks)
     sender = header.raw("3") or None
     head = header_problems(use, sender, header.raw("11"), ("MSH-3", "MSH-11"))
-    type_ = _type(form, message, header, met)
+    type_ = _type(use, message, header, met)
     asks = type_ is MessageType.QUERY
     return Decoded(
         type=type_,
@@ -137,7 +138,7 @@ def _query(met: _Met, inside: str, segment: Segment) -> None:
         met.queries_raw.append(raw)
 
 
-def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageType:
+def _type(use: Reader, message: Message, header: Segment, met: _Met) -> MessageType:
     kind = (header.raw("9.1") or "").strip().upper()
     if message.incomplete:
         return MessageType.INCOMPLETE
@@ -147,7 +148,9 @@ def _type(form: Form, message: Message, header: Segment, met: _Met) -> MessageTy
         return MessageType.QUERY
     if training(header.raw("11")):
         return MessageType.OTHER
-    if set(met.controls) == {True} or (not met.rows and _header_says_control(form, header)):
+    if use.is_calibration({"MSH": header.fields}):
+        return MessageType.CALIBRATION
+    if set(met.controls) == {True} or (not met.rows and _header_says_control(use.form, header)):
         return MessageType.QC
     return MessageType.RESULT if met.rows or kind in ("ORU", "OUL") else MessageType.OTHER
 

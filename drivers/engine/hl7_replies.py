@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drivers.engine.words import Decoded, Message, MessageType
+from drivers.engine.replies import HOST
+from drivers.engine.words import Decoded, Message, MessageType, Stamp
 from drivers.wire import hl7
 from drivers.wire.hl7 import Delimiters, Segment, Value
 
@@ -45,6 +46,14 @@ def header(asked: Segment, kind: tuple[str, ...], own: str | None, profile: str 
     demand: list[Value] = ["ER", "AL"] if kind[0] == "OML" else [None, None]
     profiled: list[Value] = [None, None, tuple(profile.split("^"))] if profile else []
     return ["MSH", None, None, *people, *tail, None, None, *demand, None, asked["18"], *profiled]
+
+
+def unasked(kind: tuple[str, ...], stamp: Stamp, number: int, profile: str) -> list[Value]:
+    """The MSH of a message that answers nothing (2.5.1, UTF-8); `number` tells several with one stamp apart. Whom it is
+    for is the line's business: MSH-5 stays empty. It asks for an application acknowledgement."""
+    control = f"{stamp.number}{number}"[-LONGEST:]
+    tail: list[Value] = [stamp.at, None, kind, control, "P", "2.5.1", None, None, "ER", "AL", None, "UNICODE UTF-8"]
+    return ["MSH", None, None, HOST, None, None, None, *tail, None, None, tuple(profile.split("^"))]
 
 
 def _parts(text: str, marks: Delimiters) -> tuple[str, ...]:

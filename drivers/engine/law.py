@@ -1,12 +1,13 @@
-"""IHE's Laboratory Analytical Workflow (LAW): the answers to a query for work, HL7 2.5.1.
+"""IHE's Laboratory Analytical Workflow (LAW): the answers to a query for work, and work unasked for, HL7 2.5.1.
 
-Turns QBP^Q11 into RSP^K11 and OML^O33. Law: orders travel in OML alone; a tube that is not known is told so; what says
-which question is answered is echoed. Source: IHE PaLM TF-2b 3.27 (LAB-27, query) and 3.28 (LAB-28, work order); HL7
-2.5.1 chapters 4 and 5; captures of a BioSystems BA400.
+Turns QBP^Q11 into RSP^K11 and OML^O33, and orders into OML^O33 alone. Law: orders travel in OML alone; a tube that is
+not known is told so; what says which question is answered is echoed. Source: IHE PaLM TF-2b 3.27 (LAB-27, query) and
+3.28 (LAB-28, work order); HL7 2.5.1 chapters 4 and 5; captures of a BioSystems BA400.
 
 RSP^K11 says AA, the query's tag and OK or NF and repeats QPD. Then one OML^O33 a tube: PID where the patient is known,
 SPM with the tube's id, SAC with it as the container, and for each test ORC NW, TQ1 and OBR; the analyzer answers with
-ORL^O34. Nothing known is an OML too: the tube, role U, with ORC DC and no order.
+ORL^O34. Nothing known is an OML too: the tube, role U, with ORC DC and no order. An order has the number tube-code
+(ORC-2), by which it is cancelled later: ORC CA; one that is measured again is another order, with a number behind it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from drivers.engine.chemistry import material
-from drivers.engine.hl7_replies import echo, find, header, keep_question, question
-from drivers.engine.words import Decoded, Message, MessageType, WorkOrder
+from drivers.engine.hl7_replies import echo, find, header, keep_question, question, unasked
+from drivers.engine.words import Decoded, Message, MessageType, Stamp, WorkOrder
 from drivers.wire import hl7
-from drivers.wire.hl7 import Segment, Value
+from drivers.wire.hl7 import STANDARD, Delimiters, Segment, Value
 
 QUERY, ORDER = "LAB-27^IHE", "LAB-28^IHE"
+OML = ("OML", "O33", "OML_O33")
 SPECIMENS = {"serum": "SER", "plasma": "PLAS", "urine": "UR", "csf": "CSF", "blood": "BLD"}  # table 0487
 
 
@@ -47,11 +49,29 @@ def answerer(system: str, coded: Callable[[str], str] = str) -> Callable[..., li
         ask = find(asked, "QPD")
         if ask is None or asked[0]["9.1"] != "QBP":
             return None
-        works = [_work(asked[0], number, work, system, coded) for number, work in enumerate(orders, 1)]
+        marks, at = asked[0].delimiters, asked[0]["7"] or ""
+        works = [
+            _work(header(asked[0], OML, f"O{number}", ORDER), at, work, system, coded, marks)
+            for number, work in enumerate(orders, 1)
+        ]
         nothing = [] if works or not query.query_sample_ids else [_nothing(asked[0], query.query_sample_ids[0])]
         return [_response(asked[0], ask, bool(works)), *works, *nothing]
 
     return answer
+
+
+def pusher(system: str, coded: Callable[[str], str] = str) -> Callable[..., list[bytes]]:
+    """The function that tells one analyzer what it did not ask for: an OML^O33 for each tube, `system` and `coded` as
+    for `answerer`."""
+
+    def push(orders: Sequence[WorkOrder], stamp: Stamp) -> list[bytes]:
+        told = [work for work in orders if work.codes or work.cancelled]
+        return [
+            _work(unasked(OML, stamp, number, ORDER), stamp.at, work, system, coded, STANDARD)
+            for number, work in enumerate(told, 1)
+        ]
+
+    return push
 
 
 def _response(asked: Segment, ask: Segment, known: bool) -> bytes:
@@ -65,21 +85,24 @@ def _response(asked: Segment, ask: Segment, known: bool) -> bytes:
     return hl7.build(segments, marks) + echo(ask)
 
 
-def _work(asked: Segment, number: int, work: WorkOrder, system: str, coded: Callable[[str], str]) -> bytes:
-    head = header(asked, ("OML", "O33", "OML_O33"), f"O{number}", ORDER)
+def _work(
+    head: list[Value], at: str, work: WorkOrder, system: str, coded: Callable[[str], str], marks: Delimiters
+) -> bytes:
     segments: list[Sequence[Value]] = [head, *_patient(work), *_tube(work.sample_id, material(work.specimen), "P")]
-    for place, code in enumerate(work.codes, 1):
-        placer = f"{work.sample_id}-{place}"
+    runs = {code: f"-{number}" for code, number in work.runs}
+    controls = [*(("NW", code) for code in work.codes), *(("CA", code) for code in work.cancelled)]
+    for place, (control, code) in enumerate(controls, 1):
+        placer = f"{work.sample_id}-{code}{runs.get(code, '')}"
         segments += [
-            ["ORC", "NW", placer, *[None] * 6, asked["7"]],
+            ["ORC", control, placer, *[None] * 6, at],
             ["TQ1", "1", *[None] * 7, ("S" if work.stat else "R", "", "HL70485")],
             ["OBR", str(place), placer, None, (code, coded(code), system)],
         ]
-    return hl7.build(segments, asked.delimiters)
+    return hl7.build(segments, marks)
 
 
 def _nothing(asked: Segment, sample_id: str) -> bytes:
-    head = header(asked, ("OML", "O33", "OML_O33"), "O0", ORDER)
+    head = header(asked, OML, "O0", ORDER)
     return hl7.build([head, *_tube(sample_id, "", "U"), ["ORC", "DC", *[None] * 7, asked["7"]]], asked.delimiters)
 
 

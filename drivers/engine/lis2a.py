@@ -21,7 +21,7 @@ from drivers.engine.rows import (
 )
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, lis2a
-from drivers.wire.fields import part, place
+from drivers.wire.fields import Place, part, place
 from drivers.wire.lis2a import Delimiters, Record
 
 
@@ -56,8 +56,9 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     use = readers.get(marks[0])
     if use is None:
         use = reader(form, marks[0])
-        if len(readers) < DIALECTS:
-            readers[marks[0]] = use
+        if len(readers) >= DIALECTS:  # a broken line's: the analyzer's own are soon there again
+            readers.clear()
+        readers[marks[0]] = use
     met = _walk(records, marks, use)
     observations = tuple(met.rows)
     header = records[0]
@@ -66,7 +67,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     asked = [one for query in met.queries for one in _asked(form, query)]
     asked.sort(key=lambda one: not one[0])  # each id beside the text that asked for it; those without one come last
     return Decoded(
-        type=_type(form, message, mode, met),
+        type=_type(use, message, header, met),
         sender=sender,
         sent_at=use.plain(_sent(header, 14)),
         observations=observations,
@@ -135,13 +136,15 @@ def _other(met: _Met, fields: list[str], marks: Delimiters, kind: str) -> None:
         met.problems.append(f"a line that is no record: {marks.field.join(fields)[:30]!r}")
 
 
-def _type(form: Form, message: Message, mode: str | None, met: _Met) -> MessageType:
+def _type(use: Reader, message: Message, header: list[str], met: _Met) -> MessageType:
     if message.incomplete:
         return MessageType.INCOMPLETE
     if met.queries and not met.rows:
-        return MessageType.QUERY_CANCEL if _cancels(form, met.queries) else MessageType.QUERY
-    if training(mode):
+        return MessageType.QUERY_CANCEL if _cancels(use.form, met.queries) else MessageType.QUERY
+    if training(_sent(header, 12)):
         return MessageType.OTHER
+    if use.is_calibration({"H": header}):
+        return MessageType.CALIBRATION
     if met.controls == {True}:
         return MessageType.QC
     if met.rows or met.reports:
@@ -161,20 +164,28 @@ def _asked(form: Form, query: Record) -> list[tuple[str, str]]:
     """What a Q asks about: for each repeat of Q-3 the sample id, "" when it names none, and the repeat as sent. Padding
     off, leading zeros kept; ALL is no id.
 
-    A repeat of a single component is the id itself, whatever component the first one has it in (Erba's list), and so is
-    the first component of a further one where the first one left it empty (`^id1^03`, then `id2^03`).
+    A repeat of a single component is the id itself, whatever component the first one has it in (Erba's list). Of more
+    components it is where the first one has it, for the other may be a patient; only an analyzer whose form says so
+    (`query_further`) has it elsewhere from the second on, where the first one left that place empty (`^id1^03`, then
+    `id2^03`).
     """
-    where = place(form.query_id.partition(".")[2] or "3")
-    marks = query.delimiters
-    repeats = query.repeats(where.field)
+    first = place(form.query_id.partition(".")[2] or "3")
+    repeats = query.repeats(first.field)
+    further = place(form.query_further.partition(".")[2] or "3") if form.query_further else first
+    if repeats and _named(repeats[0], further, query.delimiters):
+        further = first
     found = []
-    for repeat in repeats:
-        begun = repeat.split(marks.component)[0]
-        own = begun.strip() and repeats[0].startswith(marks.component)
-        sent = begun if own or marks.component not in repeat else part(repeat, where, "", marks.component)
-        identity = lis2a.decode(sent or "", marks).strip() if form.query_id else ""
-        found.append(("" if identity.upper() == "ALL" else identity, repeat))
+    for number, repeat in enumerate(repeats):
+        places = (further, first) if number else (first,)
+        identity = next(filter(None, (_named(repeat, where, query.delimiters) for where in places)), "")
+        found.append((identity if form.query_id and identity.upper() != "ALL" else "", repeat))
     return found
+
+
+def _named(repeat: str, where: Place, marks: Delimiters) -> str:
+    """The text at a place of a repeat, without padding; the whole of one that has no components."""
+    sent = part(repeat, where, "", marks.component) if marks.component in repeat else repeat
+    return lis2a.decode(sent or "", marks).strip()
 
 
 def _problems(

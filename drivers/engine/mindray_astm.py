@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+from drivers.driver import ASTM
 from drivers.engine.chemistry import latest_with_a_value, material
 from drivers.engine.form import RowText
-from drivers.engine.replies import header, patient
+from drivers.engine.replies import header, patient, told
 from drivers.engine.words import Decoded, Message, MessageType, Observation, WorkOrder
 from drivers.wire import lis2a
 from drivers.wire.lis2a import Record, Value
@@ -56,8 +56,6 @@ def settles(said: Decoded, message: Message) -> Decoded:
     body = message.body.lstrip(b"\r\n")  # with rows only its header is asked
     records = lis2a.parse(body.split(b"\r", 1)[0] if said.observations else lis2a.standard_escapes(lis2a.text(body)))
     kind = (records[0].raw("12") or "").strip().upper()
-    if kind == "CR":
-        return replace(said, type=MessageType.CALIBRATION)
     if kind in ("SA", "QA"):
         return replace(said, type=MessageType.OTHER)
     if kind == "QR" and not said.observations:
@@ -81,13 +79,8 @@ def _controls(order: Record) -> list[Observation]:
 def answer(query: Decoded, orders: Sequence[WorkOrder]) -> list[bytes] | None:
     """SA with an order for each known sample, its tests as `code^^2^1` (as working interfaces send them: no name,
     sample, one replicate); QA and L-3 I when nothing is known."""
-    head = header(lis2a.STANDARD, query.sender)
-    head[11:13] = ["SA" if orders else "QA", VERSION]
-    records: list[Sequence[Value]] = [head]
-    for number, work in enumerate(orders, 1):
-        records += [patient(number, work), _order(number, work)]
-    records.append(["L", "1", "N" if orders else "I"])
-    return [lis2a.build(records, charset="utf-8")]
+    head = [*header(lis2a.STANDARD, query.sender)[:11], "SA" if orders else "QA", VERSION]
+    return told(head, orders, lambda number, work: [patient(number, work), _order(number, work)])
 
 
 def _order(number: int, work: WorkOrder) -> list[Value]:
@@ -97,28 +90,25 @@ def _order(number: int, work: WorkOrder) -> list[Value]:
     return [*fields, *[None] * 9, material(work.specimen), None, None, "1", *[None] * 6, "Q"]
 
 
-FORM: dict[str, Any] = {
-    "speaks": "LIS2-A2",
-    "sender": r"Mind|BS[- ]?\d",
-    "sample_id": "O.4.1",
-    "code": "R.3.1",
-    "code_name": "R.3.2",
-    "value": "R.4.1",
-    "unit": "R.5",
-    "flag": "R.7",
-    "range": "R.6",
-    "no_range": r"[\^\\]*",
-    "status": "R.9",
-    "aspect": "R.3.4",
-    "aspects": {"F": "", "I": "interpretation"},
-    "observed_at": "R.12",
-    "control": (("H.12", "QR"), ("O.12", "Q"), ("H.12", "Q")),
-    "pseudo": r"0+|INVALID.*",
-    "query_id": "Q.3.2",
-    "own_escapes": True,
-    "retells": retells,
-    "settles": settles,
-    "reports": latest_with_a_value,
-    "answers": answer,
-}
+FORM = replace(
+    ASTM,
+    sender=r"Mind|BS[- ]?\d",
+    sample_id="O.4.1",
+    code="R.3.1",
+    code_name="R.3.2",
+    value="R.4.1",
+    no_range=r"[\^\\]*",
+    aspect="R.3.4",
+    aspects={"F": "", "I": "interpretation"},
+    observed_at="R.12",
+    control=(("H.12", "QR"), *ASTM.control),
+    calibration=(("H.12", "CR"),),
+    pseudo=r"0+|INVALID.*",
+    query_cancel=None,  # H-12 alone says what a message is
+    own_escapes=True,
+    retells=retells,
+    settles=settles,
+    reports=latest_with_a_value,
+    answers=answer,
+)
 """What the form of every analyzer of this dialect says."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from drivers.engine.form import Form, Retells, RowText, Said, a_measurement
 from drivers.engine.words import Decoded, Kind, Observation
@@ -53,10 +53,13 @@ class Named(NamedTuple):
 class Remembered(dict[str | None, T]):
     """What the texts of one field say: few, the same in every message, so each is read once and remembered.
 
-    Long texts are read anew each time, and when too many came all are forgotten: memory stays bounded.
+    Long texts are read anew each time, and when too many came to all fields of all drivers together, all are
+    forgotten: a laboratory's analyzers say some thousands, a broken line says new ones for ever.
     """
 
-    MOST, LONGEST = 1024, 80
+    MOST, LONGEST = 16_384, 80
+    _filled: ClassVar[list[Remembered[Any]]] = []
+    _held: ClassVar[int] = 0
 
     def __init__(self, read: Callable[[str | None], T]) -> None:
         super().__init__()
@@ -64,11 +67,21 @@ class Remembered(dict[str | None, T]):
 
     def __missing__(self, sent: str | None) -> T:
         said = self._read(sent)
-        if len(self) >= self.MOST:
-            self.clear()
         if sent is None or len(sent) <= self.LONGEST:
+            if not self:
+                self._filled.append(self)
             self[sent] = said
+            Remembered._held += 1  # threads may miscount by a few: it is a bound, no sum
+            if Remembered._held > self.MOST:
+                self.forget()
         return said
+
+    @classmethod
+    def forget(cls) -> None:
+        """All that all fields remember."""
+        while cls._filled:
+            cls._filled.pop().clear()
+        Remembered._held = 0
 
 
 class Standing(NamedTuple):
@@ -110,7 +123,7 @@ def getter(where: Place, dialect: Dialect) -> Get:
 
 NO_TEXT = '""'  # 5.4.9, HL7 2.5.3: there is none
 UNNAMED = "rows without a test code"
-DIALECTS = 16  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
+DIALECTS = 4  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
 
 
 class Reader:
@@ -126,7 +139,8 @@ class Reader:
         first = (form.observed_at,) if isinstance(form.observed_at, str) else form.observed_at[:1]
         self.row_time = "".join(first) if self.times_in_rows and first[0].split(".")[0] == dialect.row else ""
         self.ids = self._many(form.sample_id)
-        self.marks = [(self._many(address)[0], value) for address, value in form.control]
+        self.marks = [(self.spot(address), value) for address, value in form.control]
+        self.calibrations = [(self.spot(address), value) for address, value in form.calibration]
         self.control_id = re.compile(form.control_id) if form.control_id else None
         self.masked = re.compile(form.masked)
         self.no_range = re.compile(form.no_range) if form.no_range else None
@@ -165,10 +179,16 @@ class Reader:
 
     def is_control(self, above: Above, sample_id: str | None) -> bool:
         """True when a mark of quality control stands above (RC-36), or the id is one that only controls have."""
-        for spot, value in self.marks:
-            if (self.find(spot, above) or "").strip().upper() == value:
-                return True
+        if self.marks and self._says(self.marks, above):
+            return True
         return bool(self.control_id and sample_id and self.control_id.match(sample_id))
+
+    def is_calibration(self, above: Above) -> bool:
+        """True when the header says that the message is a calibration."""
+        return self._says(self.calibrations, above)
+
+    def _says(self, marks: list[tuple[tuple[str, Get], str]], above: Above) -> bool:
+        return any((self.find(spot, above) or "").strip().upper() == value for spot, value in marks)
 
     def standing(self, above: Above) -> Standing:
         """What these records say to all rows below them."""
@@ -189,12 +209,12 @@ class Reader:
         return self.time(fields, standing.above) if self.times_in_rows else standing.observed_at
 
     def time(self, fields: Fields, above: Above) -> str | None:
-        """The first time that was sent; all zeros is none."""
+        """The first time that was sent; all zeros is none: then the next address counts."""
         for record, get in self.times:
             source = fields if record == self.dialect.row else above.get(record)
             found = get(source) if source is not None else None
-            if found:
-                return self.moment(found, found)
+            if found and (said := self.moment(found, found)):
+                return said
         return None
 
     def columns(self, value: str) -> tuple[tuple[int, ...], tuple[Any, ...]]:
@@ -294,7 +314,7 @@ def _observer(use: Reader) -> Observe:
             units[unit_text], flags, ranges[range_text], states[status_text], aspects[aspect_text],
             (),  # comments: they follow the row
             value[0] not in _DIGITS and masked(value) is not None if value else False,
-            times[time_text] if has_time and time_text else read_time(fields, standing),
+            (times[time_text] if has_time and time_text else None) or read_time(fields, standing),
             kind,
             ordinal,
             read_coded(fields) if read_coded is not None and component in (raw or "") else None,

@@ -45,15 +45,23 @@ class Sheet:
         )  # fmt: skip
 
     def decoded(
-        self, type_: MessageType = MessageType.RESULT, sender: str | None = None, problems: Sequence[str] = ()
-    ) -> Decoded:
-        """The rows as a message; what is odd about them is added to `problems`."""
+        self, type_: MessageType | None = None, sender: str | None = None, problems: Sequence[str] = (),
+        *, control: bool = False,
+    ) -> Decoded:  # fmt: skip
+        """The rows as a message; what is odd about them is added to `problems`. Without a type they are results, or a
+        control's when the analyzer says so (`control`) or every tube has an id that only controls have."""
+        if type_ is None:
+            type_ = MessageType.QC if control or self._of_controls() else MessageType.RESULT
         odd = list(problems)
-        if self.rows and self.sample_id is None:
+        if any(row.sample_id is None for row in self.rows):
             odd.append("rows without a sample id")
         if [row for row in self.rows if row.code is None and row.kind is Kind.MEASUREMENT]:
             odd.append("rows without a test code")
         return Decoded(type_, sender, self.time, tuple(self.rows), problems=tuple(odd))
+
+    def _of_controls(self) -> bool:
+        ids = {row.sample_id or "" for row in self.rows} or {self.sample_id or ""}
+        return bool(self.form.control_id) and all(re.match(self.form.control_id, identity) for identity in ids)
 
 
 def asks(sample_ids: Sequence[str], raw: Sequence[str], sender: str | None = None) -> Decoded:

@@ -132,6 +132,8 @@ class WorkOrder:
 
     `sample_id` is the id as the analyzer wrote it; the patient is what it prints beside the result. `birth_date` is
     YYYYMMDD, `sex` M, F or another letter, `container` the tube's letter in the catalogue (E EDTA, S serum …).
+    In a download only: `cancelled` are codes that it was told before and that are not wanted any more; `runs` gives a
+    number to each code that is to be measured again, other than the number of the time before.
     """
 
     sample_id: str
@@ -144,3 +146,13 @@ class WorkOrder:
     sex: str = ""
     birth_date: str = ""
     container: str = ""
+    cancelled: tuple[str, ...] = ()
+    runs: tuple[tuple[str, int], ...] = ()
+
+
+class Stamp(NamedTuple):
+    """What a driver, which has no clock, must be given for a message that answers nothing: its time
+    (YYYYMMDDHHMMSS, the laboratory's) and a number that no other message of ours has (at most 16 characters)."""
+
+    at: str
+    number: str

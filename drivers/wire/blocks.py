@@ -157,12 +157,17 @@ class Receiver:
         framing = self._framing
         if not framing.start and not framing.until:
             return [Block(raw, raw)] if raw.strip() else [Junk(raw)]
-        text = raw[len(framing.start) :]
-        if framing.check is not unchecked and not framing.trailer and framing.check(text, b""):
-            return [Block(text, raw)]  # the end mark was lost, the check inside the block holds
-        return [Damaged(raw, "the block has no end")]
+        return [self._endless(raw, "the block has no end")]
 
     # ---- inside
+
+    def _endless(self, raw: bytes, reason: str) -> Event:
+        """A block whose end mark is not there: whole all the same when the check inside it holds."""
+        framing = self._framing
+        text = raw[len(framing.start) :]
+        if framing.check is not unchecked and not framing.trailer and framing.check(text, b""):
+            return Block(text, raw)
+        return Damaged(raw, reason)
 
     def _take(self, count: int) -> bytes:
         raw = bytes(self._buffer[:count])
@@ -191,7 +196,7 @@ class Receiver:
         end = self._end(begin)
         again = buffer.find(framing.start, begin, end if end >= 0 else len(buffer))
         if again > 0 and framing.start != framing.end:
-            return Damaged(self._take(again), "the block was cut by the start of the next")
+            return self._endless(self._take(again), "the block was cut by the start of the next")
         if end < 0:
             return self._over()
         size = end + len(framing.end) + framing.trailer

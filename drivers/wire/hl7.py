@@ -13,7 +13,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from drivers.wire import WireError
-from drivers.wire.fields import part, place
+from drivers.wire.fields import (
+    Split,
+    as_bytes,
+    as_text,
+    escaped,
+    escapes,
+    field_text,
+    joined,
+    one_line_end,
+    unescaped,
+    usable,
+)
+from drivers.wire.fields import Value as Value  # drivers build with it
 
 # Table 0211, as analyzers write it. "UNICODE" alone is what Mindray writes and means UTF-8.
 CHARSETS = {
@@ -41,13 +53,14 @@ class Delimiters(NamedTuple):
 STANDARD = Delimiters()
 
 
-class Segment:
+class Segment(Split):
     """One segment. `fields[n]` is field n as sent, `fields[0]` the name; MSH-1 is the field delimiter itself.
 
     `segment["5.1"]` is decoded text: None when not sent, "" when sent empty (`""` in quotes means delete: as sent).
     """
 
-    __slots__ = ("delimiters", "fields")
+    __slots__ = ("delimiters",)
+    first = 0
 
     def __init__(self, fields: list[str], delimiters: Delimiters = STANDARD) -> None:
         self.fields = fields
@@ -58,29 +71,13 @@ class Segment:
         """The segment's name, such as OBX."""
         return self.fields[0]
 
-    def raw(self, address: str) -> str | None:
-        """The text at an address as sent, escapes and all."""
-        where = place(address)
-        if where.field >= len(self.fields):
-            return None
-        marks = self.delimiters
-        return part(self.fields[where.field], where, marks.repeat, marks.component, marks.sub)
+    @property
+    def _inside(self) -> tuple[str, str, str]:
+        return self.delimiters.repeat, self.delimiters.component, self.delimiters.sub
 
-    def __getitem__(self, address: str) -> str | None:
-        found = self.raw(address)
-        if found is None or (address in ("1", "2") and self.type in _HEADERS):
-            return found
-        return decode(found, self.delimiters)
-
-    def repeats(self, number: int) -> list[str]:
-        """The repeats of field `number` as sent; [] when it was not sent."""
-        if number >= len(self.fields):
-            return []
-        text, mark = self.fields[number], self.delimiters.repeat
-        return text.split(mark) if mark and mark in text else [text]
-
-    def __repr__(self) -> str:
-        return f"Segment({self.fields!r})"
+    def plain(self, address: str, sent: str) -> str:
+        """What was sent at an address, its escapes read; MSH-1 and MSH-2 name the delimiters and have none."""
+        return sent if address in ("1", "2") and self.type in _HEADERS else decode(sent, self.delimiters)
 
 
 _HEADERS = frozenset({"MSH", "FHS", "BHS"})
@@ -94,13 +91,7 @@ def text(body: bytes, charset: str | None = None) -> str:
 
     What its charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
     """
-    named = charset or _declared(body)
-    try:
-        return body.decode(named)
-    except UnicodeDecodeError:
-        return body.decode("latin-1")
-    except (LookupError, ValueError, TypeError) as wrong:
-        raise WireError(f"charset {charset!r} cannot be used: {wrong}") from wrong
+    return as_text(body, charset or _declared(body))
 
 
 def _declared(body: bytes) -> str:
@@ -122,23 +113,17 @@ def delimiters(header: str) -> Delimiters:
 @lru_cache(maxsize=64)
 def _delimiters(header: str) -> Delimiters:
     field = header[3:4]
-    if header[:3] not in _HEADERS or not _usable(field):
+    if header[:3] not in _HEADERS or not usable(field):
         raise WireError("the message does not begin with MSH")
     named = header[4:].split(field, 1)[0][:4]
-    if not named or len({field, *named}) != len(named) + 1 or not all(map(_usable, named)):
+    if not named or len({field, *named}) != len(named) + 1 or not all(map(usable, named)):
         raise WireError(f"MSH names delimiters that cannot work: {header[3:8]!r}")
     return Delimiters(field, *named, *[""] * (4 - len(named)))
 
 
-def _usable(character: str) -> bool:
-    return len(character) == 1 and character.isprintable() and not character.isalnum() and character != " "
-
-
 def lines(body: str) -> list[str]:
     """The segments as text: CR ends one (2.8); CRLF and LF are read too; empty lines are nothing."""
-    if "\n" in body:
-        body = body.replace("\r\n", "\r").replace("\n", "\r")
-    return [line for line in body.split("\r") if line.strip()]
+    return [line for line in one_line_end(body).split("\r") if line.strip()]
 
 
 def parse(body: bytes | str, charset: str | None = None) -> list[Segment]:
@@ -190,18 +175,7 @@ def decode(sent: str, marks: Delimiters = STANDARD) -> str:
         "F": marks.field, "S": marks.component, "T": marks.sub, "R": marks.repeat, "E": marks.escape,
         "H": "", "N": "", ".br": "\n",
     }  # fmt: skip
-
-    def read(found: re.Match[str]) -> str:
-        code = found[1]
-        return meaning[code] if code in meaning else bytes.fromhex(code[1:]).decode("latin-1")
-
-    return _sequences(marks.escape).sub(read, sent)
-
-
-@lru_cache(maxsize=16)
-def _sequences(escape: str) -> re.Pattern[str]:
-    mark = re.escape(escape)
-    return re.compile(f"{mark}([FSTREHN]|\\.br|X(?:[0-9A-Fa-f]{{2}})+){mark}")
+    return unescaped(sent, marks.escape, meaning)
 
 
 def encode(value: str, marks: Delimiters = STANDARD) -> str:
@@ -209,24 +183,16 @@ def encode(value: str, marks: Delimiters = STANDARD) -> str:
 
     WireError when a delimiter has to be escaped and the sender's dialect has no escape character.
     """
-    encoded = value.translate(_table(marks))
-    if not marks.escape and encoded != value:
-        raise WireError(f"{value!r} cannot be sent: this dialect has no escape character")
-    return encoded
+    return escaped(value, _table(marks), marks.escape)
 
 
 @lru_cache(maxsize=16)
 def _table(marks: Delimiters) -> dict[int, str]:
-    mark = marks.escape
-    table = {code: f"{mark}X{code:02X}{mark}" for code in (*range(32), 127)}
-    named = {marks.field: "F", marks.component: "S", marks.sub: "T", marks.repeat: "R", mark: "E"}
-    return table | {ord(character): f"{mark}{letter}{mark}" for character, letter in named.items() if character}
+    named = {marks.field: "F", marks.component: "S", marks.sub: "T", marks.repeat: "R", marks.escape: "E"}
+    return escapes(marks.escape, named, (*range(32), 127))
 
 
 # ---- building ---------------------------------------------------------------------------------------------------
-
-Value = str | Sequence["str | tuple[str, ...]"] | None
-"""A field to send: text; a tuple of components; a list of repeats, each text or a tuple; None is empty."""
 
 
 def build(segments: Iterable[Sequence[Value]], marks: Delimiters = STANDARD, charset: str = "utf-8") -> bytes:
@@ -235,33 +201,17 @@ def build(segments: Iterable[Sequence[Value]], marks: Delimiters = STANDARD, cha
     Element 0 is the name, element n is field n; MSH-1 and MSH-2 are the delimiters, whatever was given there.
     Every text is escaped, so no value can bring a field or a segment of its own. WireError when it cannot be sent.
     """
-    sent = "".join(_line(fields, marks) + "\r" for fields in segments)
-    try:
-        return sent.encode(charset)
-    except UnicodeEncodeError as wrong:
-        raise WireError(f"{wrong.object[wrong.start]!r} cannot be sent in {charset}") from wrong
+    return as_bytes("".join(_line(fields, marks) + "\r" for fields in segments), charset)
 
 
 def _line(fields: Sequence[Value], marks: Delimiters) -> str:
     name = fields[0] if fields else None
     if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9]{2}", name):
         raise WireError(f"{name!r} is no segment name")
-    texts = [_field(value, marks) for value in fields]
+    texts = [field_text(value, marks.repeat, marks.component, lambda part: encode(part, marks)) for value in fields]
     if name in _HEADERS:
         texts[1:3] = [marks.component + marks.repeat + marks.escape + marks.sub]
-    while texts and not texts[-1]:
-        texts.pop()
-    return marks.field.join(texts)
-
-
-def _field(value: Value, marks: Delimiters) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return marks.repeat.join(_field(repeat, marks) for repeat in value)
-    if isinstance(value, tuple):
-        return marks.component.join(encode(component, marks) for component in value)
-    return encode(str(value), marks)
+    return joined(texts, marks.field)
 
 
 # ---- acknowledging ----------------------------------------------------------------------------------------------

@@ -14,7 +14,20 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from drivers.wire import WireError
-from drivers.wire.fields import part, place
+from drivers.wire.fields import (
+    Split,
+    as_bytes,
+    as_text,
+    escaped,
+    escapes,
+    field_text,
+    joined,
+    one_line_end,
+    sequences,
+    unescaped,
+    usable,
+)
+from drivers.wire.fields import Value as Value  # drivers build with it
 
 RECORD_TYPES = frozenset("HPOQRCSLM")
 
@@ -31,13 +44,14 @@ class Delimiters(NamedTuple):
 STANDARD = Delimiters()
 
 
-class Record:
+class Record(Split):
     """One record. `fields[n - 1]` is field n as sent; field 1 is the record type letter.
 
     `record["4.3"]` is decoded text: None when not sent, "" when sent empty.
     """
 
-    __slots__ = ("delimiters", "fields")
+    __slots__ = ("delimiters",)
+    first = 1
 
     def __init__(self, fields: list[str], delimiters: Delimiters = STANDARD) -> None:
         self.fields = fields
@@ -48,26 +62,13 @@ class Record:
         """The record type letter, upper case (5.5: it is case-insensitive)."""
         return self.fields[0].strip().upper()
 
-    def raw(self, address: str) -> str | None:
-        """The text at an address as sent, escapes and all."""
-        where = place(address)
-        if where.field > len(self.fields):
-            return None
-        return part(self.fields[where.field - 1], where, self.delimiters.repeat, self.delimiters.component)
+    @property
+    def _inside(self) -> tuple[str, str, str]:
+        return self.delimiters.repeat, self.delimiters.component, ""
 
-    def __getitem__(self, address: str) -> str | None:
-        found = self.raw(address)
-        return found if found is None or (address == "2" and self.type == "H") else decode(found, self.delimiters)
-
-    def repeats(self, number: int) -> list[str]:
-        """The repeats of field `number` as sent; [] when it was not sent."""
-        if number > len(self.fields):
-            return []
-        text = self.fields[number - 1]
-        return text.split(self.delimiters.repeat) if self.delimiters.repeat in text else [text]
-
-    def __repr__(self) -> str:
-        return f"Record({self.delimiters.field.join(self.fields)!r})"
+    def plain(self, address: str, sent: str) -> str:
+        """What was sent at an address, its escapes read; H-2 names the delimiters and has none."""
+        return sent if address == "2" and self.type == "H" else decode(sent, self.delimiters)
 
 
 # ---- reading ----------------------------------------------------------------------------------------------------
@@ -78,12 +79,7 @@ def text(body: bytes, charset: str | None = None) -> str:
 
     A body that its configured charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
     """
-    try:
-        return body.decode(charset or "utf-8")
-    except UnicodeDecodeError:
-        return body.decode("latin-1")
-    except (LookupError, ValueError, TypeError) as wrong:
-        raise WireError(f"charset {charset!r} cannot be used: {wrong}") from wrong
+    return as_text(body, charset or "utf-8")
 
 
 def delimiters(header: str) -> Delimiters:
@@ -94,24 +90,17 @@ def delimiters(header: str) -> Delimiters:
 @lru_cache(maxsize=64)
 def _delimiters(header: str) -> Delimiters:
     field = header[1:2]
-    if header[:1].upper() != "H" or not _usable(field):
+    if header[:1].upper() != "H" or not usable(field):
         raise WireError("the message does not begin with an H record")
     named = header[2:].split(field, 1)[0][:3]
-    if len(named) < 2 or len({field, *named}) != len(named) + 1 or not all(map(_usable, named)):
+    if len(named) < 2 or len({field, *named}) != len(named) + 1 or not all(map(usable, named)):
         raise WireError(f"H names delimiters that cannot work: {header[1:5]!r}")
     return Delimiters(field, *named) if len(named) == 3 else Delimiters(field, named[0], named[1], "")
 
 
-def _usable(character: str) -> bool:
-    """5.4.6: letters and digits are no delimiters; blanks and control characters cannot be."""
-    return len(character) == 1 and character.isprintable() and not character.isalnum() and character != " "
-
-
 def lines(body: str) -> list[str]:
     """The records as text: CR ends one (5.4.1); CRLF and LF are read too; empty lines are nothing."""
-    if "\n" in body:
-        body = body.replace("\r\n", "\r").replace("\n", "\r")
-    return list(filter(None, body.split("\r")))
+    return list(filter(None, one_line_end(body).split("\r")))
 
 
 def parse(body: bytes | str, charset: str | None = None) -> list[Record]:
@@ -183,18 +172,7 @@ def decode(sent: str, marks: Delimiters = STANDARD) -> str:
     if not marks.escape or marks.escape not in sent:
         return sent
     meaning = {"F": marks.field, "R": marks.repeat, "S": marks.component, "E": marks.escape, "H": "", "N": ""}
-
-    def read(found: re.Match[str]) -> str:
-        code = found[1]
-        return meaning[code] if code in meaning else bytes.fromhex(code[1:]).decode("latin-1")
-
-    return _sequences(marks.escape).sub(read, sent)
-
-
-@lru_cache(maxsize=16)
-def _sequences(escape: str) -> re.Pattern[str]:
-    mark = re.escape(escape)
-    return re.compile(f"{mark}([FSREHN]|X(?:[0-9A-Fa-f]{{2}})+){mark}")
+    return unescaped(sent, marks.escape, meaning)
 
 
 def standard_escapes(said: str) -> str:
@@ -209,7 +187,8 @@ def standard_escapes(said: str) -> str:
     letters = {marks.field: "F", marks.repeat: "R", marks.component: "S", marks.escape: "E"}
     escape, field = re.escape(marks.escape), re.escape(marks.field)
     every = "".join(map(re.escape, letters))
-    own = re.compile(rf"{_sequences(marks.escape).pattern}|{escape}(?:([{every}]){escape}|({field}))")
+    standard = sequences(marks.escape, "FSREHN").pattern
+    own = re.compile(rf"{standard}|{escape}(?:([{every}]){escape}|({field}))")
 
     def read(sent: re.Match[str]) -> str:
         mark = sent[2] or sent[3]
@@ -223,24 +202,16 @@ def encode(value: str, marks: Delimiters = STANDARD) -> str:
 
     WireError when the dialect has no escape delimiter and the text needs one: nothing is sent that reads otherwise.
     """
-    encoded = value.translate(_table(marks))
-    if not marks.escape and encoded != value:
-        raise WireError(f"{value!r} cannot be sent: this dialect has no escape delimiter")
-    return encoded
+    return escaped(value, _table(marks), marks.escape)
 
 
 @lru_cache(maxsize=16)
 def _table(marks: Delimiters) -> dict[int, str]:
-    mark = marks.escape
-    table = {code: f"{mark}X{code:02X}{mark}" for code in (*range(32), 127, 255)}
     named = {marks.field: "F", marks.repeat: "R", marks.component: "S", marks.escape: "E"}
-    return table | {ord(character): f"{mark}{letter}{mark}" for character, letter in named.items() if character}
+    return escapes(marks.escape, named, (*range(32), 127, 255))
 
 
 # ---- building ---------------------------------------------------------------------------------------------------
-
-Value = str | Sequence["str | tuple[str, ...]"] | None
-"""A field to send: text; a tuple of components; a list of repeats, each text or a tuple; None is empty."""
 
 
 def build(records: Iterable[Sequence[Value]], marks: Delimiters = STANDARD, charset: str = "latin-1") -> bytes:
@@ -249,30 +220,14 @@ def build(records: Iterable[Sequence[Value]], marks: Delimiters = STANDARD, char
     Field 1 is the type letter; field 2 of H is the delimiters, whatever was given there. Every text is escaped, so
     no value can bring a field or a record of its own. WireError when a text cannot be sent.
     """
-    sent = "".join(_line(fields, marks) + "\r" for fields in records)
-    try:
-        return sent.encode(charset)
-    except UnicodeEncodeError as wrong:
-        raise WireError(f"{wrong.object[wrong.start]!r} cannot be sent in {charset}") from wrong
+    return as_bytes("".join(_line(fields, marks) + "\r" for fields in records), charset)
 
 
 def _line(fields: Sequence[Value], marks: Delimiters) -> str:
     kind = fields[0] if fields else None
     if not isinstance(kind, str) or kind not in RECORD_TYPES:
         raise WireError(f"{kind!r} is no record type")
-    texts = [_field(value, marks) for value in fields]
+    texts = [field_text(value, marks.repeat, marks.component, lambda part: encode(part, marks)) for value in fields]
     if kind == "H":
         texts[1:2] = [marks.repeat + marks.component + marks.escape]
-    while texts and not texts[-1]:
-        texts.pop()
-    return marks.field.join(texts)
-
-
-def _field(value: Value, marks: Delimiters) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return marks.repeat.join(_field(repeat, marks) for repeat in value)
-    if isinstance(value, tuple):
-        return marks.component.join(encode(component, marks) for component in value)
-    return encode(str(value), marks)
+    return joined(texts, marks.field)

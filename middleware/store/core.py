@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Dialect, Table, Text, any_, cast, func, select, text
@@ -19,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
 from middleware.model import Actor, Refused
-from middleware.schema import AuditRow, Change, SampleCounter
+from middleware.schema import AuditRow, Change, Exact, SampleCounter
 
 _AUDIT_LOCK = 0x4C4D4155  # one chain: on PostgreSQL writers of audit lines queue behind this advisory lock
 
@@ -141,9 +142,10 @@ _ANY = 1 << 60  # characters: a column without a limit
 
 @cache
 def _texts(row: type[SQLModel]) -> tuple[tuple[str, int], ...]:
-    """The text columns and what they hold."""
+    """The text columns and what they hold; a number kept as text is none."""
     lengths = _lengths(row)
-    columns = (c for c in table(row).columns if c.name in lengths or isinstance(c.type, Text))
+    texts = (c for c in table(row).columns if not isinstance(c.type, Exact))
+    columns = (c for c in texts if c.name in lengths or isinstance(c.type, Text))
     return tuple((c.name, lengths.get(c.name, _ANY)) for c in columns)
 
 
@@ -197,29 +199,60 @@ def next_ids(conn: Connection, row: type[SQLModel], count: int) -> list[int]:
 
 
 def put_all(conn: Connection, row: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that have the same columns; an analyzer's words in them went through `fitted`."""
+    """Insert rows that have the same columns; an analyzer's words in them are made to fit, as by `fitted`."""
     if rows:
         adding = _adding(row, conn.dialect, tuple(rows[0]))
-        conn.exec_driver_sql(adding.statement, [adding.bound(given) for given in rows])
+        conn.exec_driver_sql(adding.statement, adding.bound(rows))
+
+
+_Bind = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Adding:
-    """An INSERT compiled once, and how its columns are bound: what Core does, but not anew for each of many rows."""
+    """An INSERT compiled once, and how its columns are bound: what Core does, but not anew for each of many rows.
+
+    `values` are a row's in the statement's order, where it names them, else `defaults`. `texts`: places of text
+    columns, and how many characters they hold.
+    """
 
     statement: str
-    columns: tuple[tuple[str, Any], ...]  # name and default, in the statement's order
-    binders: tuple[tuple[int, Callable[[Any], Any]], ...]
+    names: tuple[str, ...]
+    values: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    defaults: Mapping[str, Any]
+    texts: tuple[tuple[int, int], ...]
+    binders: tuple[tuple[int, _Bind], ...]
     positional: bool
 
-    def bound(self, row: Mapping[str, Any]) -> Any:
-        """The row as the driver takes it."""
-        values = [row.get(name, default) for name, default in self.columns]
-        for at, bind in self.binders:
-            values[at] = bind(values[at])
-        return (
-            tuple(values) if self.positional else {name: v for (name, _), v in zip(self.columns, values, strict=True)}
-        )
+    def bound(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The rows as the driver takes them."""
+        defaults, values_of, texts = self.defaults, self.values, self.texts
+        binders = [(at, _twice(bind)) for at, bind in self.binders]
+        found: list[Any] = []
+        for row in rows:
+            values = list(values_of({**defaults, **row}))
+            for at, length in texts:
+                said = values[at]
+                if said and (len(said) > length or not said.isascii() or "\0" in said):
+                    values[at] = _fit(said, length)
+            for at, bind in binders:
+                values[at] = bind(values[at])
+            found.append(tuple(values) if self.positional else dict(zip(self.names, values, strict=True)))
+        return found
+
+
+def _twice(bind: _Bind) -> _Bind:
+    """`bind`, that is not asked again for the very object of the row before: one time for all, no list of comments."""
+    last: Any = object()
+    said: Any = None
+
+    def asked(value: Any) -> Any:
+        nonlocal last, said
+        if value is not last:
+            last, said = value, bind(value)
+        return said
+
+    return asked
 
 
 @lru_cache(maxsize=100)
@@ -230,7 +263,10 @@ def _adding(row: type[SQLModel], dialect: Dialect, given: tuple[str, ...]) -> _A
     binders = [columns[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     return _Adding(
         str(compiled),
-        tuple((name, None if name in given else _default(columns[name])) for name in names),
+        names,
+        itemgetter(*names),
+        {name: _default(columns[name]) for name in names if name not in given},
+        tuple((names.index(name), length) for name, length in _texts(row) if name in names),
         tuple((at, bind) for at, bind in enumerate(binders) if bind is not None),
         bool(compiled.positional),
     )

@@ -25,9 +25,11 @@ from middleware.schema import (
     ResultRow,
     UnmatchedRow,
 )
-from middleware.store.core import among, fitted, next_ids, put_all, table, touch
+from middleware.store.core import among, next_ids, put_all, table, touch
 from middleware.store.message_rows import Filing, put_messages
-from middleware.store.result_rows import reason_rows, result_columns, twin_reason
+from middleware.store.result_rows import columns_as_said, reason_rows, twin_reason
+
+_GREEN, _HELD = ResultState.AUTOVERIFIED.value, ResultState.HELD.value
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ def _write(conn: Connection, plan: _Plan, again: Sequence[Filing]) -> None:
     put_all(conn, ResultRow, plan.results)
     r = table(ResultRow)
     if plan.held:
-        conn.execute(r.update().where(r.c.id.in_(plan.held)).values(state=ResultState.HELD.value, green=False))
+        conn.execute(r.update().where(r.c.id.in_(plan.held)).values(state=_HELD, green=False))
     put_all(conn, ReasonRow, plan.reasons)
     for identity, result_id in plan.superseded:
         _supersede_unmatched(conn, identity, result_id, plan.now)
@@ -139,7 +141,7 @@ def _waiting(conn: Connection, filings: Sequence[Filing]) -> dict[int, list[int]
     found: dict[int, list[int]] = defaultdict(list)
     r = table(ResultRow)
     green = select(r.c.order_test_id, r.c.id).where(
-        r.c.order_test_id.in_(asked), r.c.state == ResultState.AUTOVERIFIED.value
+        r.c.order_test_id.in_(asked), r.c.state == _GREEN
     )
     for order_test_id, row_id in conn.execute(green.order_by(r.c.id)) if asked else ():
         found[order_test_id].append(row_id)
@@ -189,19 +191,20 @@ def _plan_results(plan: _Plan, filing: Filing, fresh: Iterable[Result], ids: Ite
 
 def _plan_result(plan: _Plan, filing: Filing, result: Result, verdict: Verdict, row_id: int) -> None:
     green = verdict.green
-    row = result_columns(result, verdict)
+    row = columns_as_said(result, verdict)
     row |= {
         "id": row_id,
         "identity": result.identity,
         "message_id": filing.message.id,
         "analyzer": filing.message.analyzer,
         "patient_id": filing.samples[result.sample_pk].patient_id,
-        "state": (ResultState.AUTOVERIFIED if green else ResultState.HELD).value,
+        "state": _GREEN if green else _HELD,
         "rule_set": plan.rule_set,
         "created_at": plan.now,
     }
     plan.results.append(row)
-    plan.reasons += reason_rows(row_id, verdict)
+    if verdict.reasons:
+        plan.reasons += reason_rows(row_id, verdict)
     _plan_twins(plan, result, filing.message.analyzer)
     if green:
         plan.waiting.setdefault(result.order_test_id, []).append(row_id)
@@ -247,14 +250,13 @@ def _plan_unmatched(plan: _Plan, filing: Filing) -> None:
 
 
 def _tray_row(message: Message, row: Unmatched, now: datetime) -> dict[str, Any]:
-    said = {
+    return {
         "identity": row.identity, "message_id": message.id, "ordinal": row.ordinal, "analyzer": message.analyzer,
         "sample_id": row.sample_id, "sample_pk": row.sample_pk, "code": row.code, "name": row.name,
         "value": row.value, "raw": row.raw, "unit": row.unit, "flags": list(row.flags),
         "observed_at": row.observed_at, "rule": row.reason.rule, "text": row.reason.text,
         "text_hi": row.reason.text_hi, "state": "open", "created_at": now,
     }  # fmt: skip
-    return fitted(UnmatchedRow, said)
 
 
 def _reopen(conn: Connection, identity: str) -> None:
@@ -276,14 +278,13 @@ def _plan_controls(conn: Connection, plan: _Plan, filing: Filing) -> None:
 
 
 def _control_row(conn: Connection, message: Message, control: Control) -> dict[str, Any]:
-    said = {
+    return {
         "identity": control.identity, "message_id": message.id, "ordinal": control.ordinal,
         "analyzer": message.analyzer, "lot": control.lot, "code": control.code, "test": control.test,
         "verbatim": control.verbatim, "value": control.value, "unit": control.unit,
         "observed_at": control.observed_at, "received_at": message.received_at,
         "target_id": _target(conn, message, control), "excluded": False, "excluded_note": "",
     }  # fmt: skip
-    return fitted(ControlRow, said)
 
 
 def _target(conn: Connection, message: Message, control: Control) -> int | None:

@@ -17,8 +17,16 @@ from middleware.store.core import fitted, put_all, table
 
 
 def result_columns(result: Result, verdict: Verdict) -> dict[str, Any]:
-    """The columns of the result table that a Result and its Verdict fill, whoever made them."""
-    columns = {
+    """The columns of the result table that a Result and its Verdict fill, whoever made them; made to fit, for `put`."""
+    return fitted(ResultRow, columns_as_said(result, verdict))
+
+
+_NONE: list[str] = []
+
+
+def columns_as_said(result: Result, verdict: Verdict) -> dict[str, Any]:
+    """The same for `put_all`, which makes them fit."""
+    return {
         "ordinal": result.ordinal,
         "order_test_id": result.order_test_id,
         "sample_pk": result.sample_pk,
@@ -33,26 +41,24 @@ def result_columns(result: Result, verdict: Verdict) -> dict[str, Any]:
         "flag": result.flag,
         "ref_low": result.ref_low,
         "ref_high": result.ref_high,
-        "analyzer_flags": list(result.analyzer_flags),
-        "comments": list(result.comments),
+        "analyzer_flags": list(result.analyzer_flags) if result.analyzer_flags else _NONE,
+        "comments": list(result.comments) if result.comments else _NONE,
         "aspect": result.aspect,
         "observed_at": result.observed_at,
         "green": verdict.green,
-        "critical": any(r.severity == "critical" for r in verdict.reasons),
+        "critical": any(r.severity == "critical" for r in verdict.reasons) if verdict.reasons else False,
     }
-    return fitted(ResultRow, columns)
 
 
 def reason_rows(result_id: int, verdict: Verdict) -> list[dict[str, Any]]:
     """Every reason of a verdict as a row, with the values it used."""
-    rows = (
+    return [
         {
             "result_id": result_id, "rule": r.rule, "severity": r.severity, "text": r.text, "text_hi": r.text_hi,
             "rule_values": dict(r.values),
         }
         for r in verdict.reasons
-    )  # fmt: skip
-    return [fitted(ReasonRow, row) for row in rows]
+    ]  # fmt: skip
 
 
 def put_reasons(conn: Connection, result_id: int, verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""What is still to be measured on a tube, for analyzers that ask: one read of the lab database.
+"""What is still to be measured on a tube, for analyzers that ask or are told unasked: one read of the lab database.
 
 Turns sample ids into what is awaited there, with the patient an analyzer shows beside its result. Law: reads only;
 a test that has a result waiting for release is not asked for again, a rejected result makes it awaited again.
@@ -8,12 +8,12 @@ Source: LIS02-A2 section 8 and 11 (orders answer requests), design of the house.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, exists, select
 
 from middleware.model import ResultState, SampleState, TestState
 from middleware.schema import Order, OrderTest, Patient, ResultRow, Sample
@@ -43,18 +43,29 @@ def awaited(conn: Connection, sample_ids: Iterable[str], now: datetime) -> dict[
     ids = set(sample_ids)
     if not ids:
         return {}
+    s = table(Sample)
+    living = (s.c.registered_at >= now - SAMPLE_LIFE) & (s.c.state != SampleState.REJECTED.value)
+    rows = _tubes(conn, s.c.sample_id.in_(ids) & living)
+    tests = _tests(conn, [row["id"] for row in rows])
+    return {row["sample_id"]: _work(dict(row), tests[row["id"]]) for row in rows}
+
+
+def tubes(conn: Connection, sample_pks: Collection[int]) -> dict[int, AwaitedWork]:
+    """These tubes with their patients, by primary key, rejected ones too; no tests are looked up."""
+    rows = _tubes(conn, table(Sample).c.id.in_(sample_pks))
+    return {row["id"]: _work(dict(row), ()) for row in rows}
+
+
+def _tubes(conn: Connection, which: ColumnElement[bool]) -> Sequence[Mapping[str, Any]]:
     s, o, p = table(Sample), table(Order), table(Patient)
-    rows = conn.execute(
+    return conn.execute(
         select(s.c.id, s.c.sample_id, s.c.specimen, s.c.container, s.c.collected_at, p.c.uhid, p.c.name, p.c.sex,
                p.c.birth_date)
         .join_from(s, o, s.c.order_id == o.c.id)
         .join(p, o.c.patient_id == p.c.id)
-        .where(s.c.sample_id.in_(ids), s.c.registered_at >= now - SAMPLE_LIFE,
-               s.c.state != SampleState.REJECTED.value)
+        .where(which)
         .order_by(s.c.registered_at)
-    ).mappings().all()  # fmt: skip
-    tests = _tests(conn, [row["id"] for row in rows])
-    return {row["sample_id"]: _work(dict(row), tests[row["id"]]) for row in rows}
+    ).mappings().all()  # type: ignore[return-value]  # fmt: skip
 
 
 def _tests(conn: Connection, sample_pks: list[int]) -> dict[int, tuple[str, ...]]:

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from middleware.alarm_settings import AlarmKind
 from middleware.lab import Lab
-from middleware.store import alarms, analyzers_view, books_view, home_view
+from middleware.store import alarms, analyzers_view, books_view, downloads, home_view
 from middleware.store.analyzers_view import Lamps
 from server.lab.front import Counts
 
@@ -85,11 +85,17 @@ class Lines(Collector):
             seen = analyzers_view.lamps(conn)
             today = analyzers_view.today(conn, here.replace(hour=0, minute=0, second=0, microsecond=0))
             lasting = {(a.analyzer, a.kind) for a in alarms.lasting(conn)}
+            waits = downloads.waiting(conn)
         names = [a.name for a in self._lab.settings.analyzers if a.enabled]
         messages = _gauge("messages_today", "Messages since the lab's midnight")
         for name in names:
             messages.add_metric([name], today[name].messages if name in today else 0)
-        return [*_lines({n: seen[n] for n in names if n in seen}, now), messages, _alarms(names, lasting)]
+        orders = _gauge("orders_waiting", "Tubes whose orders this line is sent unasked and has not", "state")
+        for name in (a.name for a in self._lab.settings.analyzers if a.enabled and a.orders == "push"):
+            here_now = waits.get(name, downloads.Waiting())
+            orders.add_metric([name, "pending"], here_now.pending)
+            orders.add_metric([name, "refused"], here_now.refused)
+        return [*_lines({n: seen[n] for n in names if n in seen}, now), messages, orders, _alarms(names, lasting)]
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing is read when the collector is registered."""

@@ -39,7 +39,10 @@ KNOWN = (
     ("bad", "file_bad", r"file: (?P<why>.+)"),
     ("good", "answer_sent", r"answer sent"),
     ("bad", "answer_failed", r"answer failed"),
-    ("warn", "answer_yielded", r"answer yielded"),
+    ("warn", "answer_yielded", r"(?:answer|order) yielded"),
+    ("good", "order_sent", r"order sent"),
+    ("bad", "order_failed", r"order failed"),
+    ("", "order", r"order"),
 )
 REASONS = (
     ("checksum", r"wrong checksum"),

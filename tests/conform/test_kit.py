@@ -265,7 +265,7 @@ def test_a_broken_sender_fails_where_it_is_broken(name: str, side: str) -> None:
         expected = expected | {astm_sender.interrupted}
     peer = BrokenHost(Clock()) if side == "host" else BrokenAnalyzer(Clock(), [MESSAGE])
     rows = [row for row in tried(peer, host=side == "host") if row.role == "sender"]
-    assert failed(rows) == {(each.clause, each.done) for each in expected}  # type: ignore[attr-defined]
+    assert failed(rows) == {(each.clause, each.done) for each in expected}
 
 
 def test_a_sender_that_does_not_wait_for_the_reply_fails_ll_25() -> None:

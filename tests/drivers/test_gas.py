@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
-from drivers.driver import Decoded, Kind, Message, MessageType, WorkOrder, load_driver
+from drivers.decode import decode_file
+from drivers.driver import Decoded, DecodeError, Kind, Message, MessageType, WorkOrder, load_driver
 from drivers.wire import blocks
 from middleware import model
 from middleware.catalogue import read_catalogue
@@ -111,6 +113,23 @@ def test_a_query_that_goes_on_in_another_block_is_answered_at_its_end() -> None:
     assert load_driver("sysmex_ca").answer(query) is not None
 
 
+def test_a_bound_has_the_point_that_its_parameter_implies() -> None:
+    head = b"\x02D1210101U221126123000000101   107632600536B               "
+    said = decode("sysmex_ca", head + b"041 >190 044<1000 043> 0.9 052  95  \x03")
+    assert [row.value for row in said.observations] == [">19.0", "<10.00", "> 0.9", "95"]
+
+
+def test_texts_whose_marks_a_recorder_dropped_are_read_where_the_driver_knows_them() -> None:
+    block = "D1210101U221126123000000101   10763260042{}B               041  145 "
+    seen: Any = decode_file("\r\n".join(block.format(n) for n in (4, 5)).encode(), "sysmex_ca")
+    assert [m["observations"][0]["sample_id"] for m in seen["messages"]] == ["107632600424", "107632600425"]
+    strip = b"ID:%s\r\rNO.000007 2026-11-22\r\r GLU -\r\r"
+    ended: Any = decode_file(strip % b"71" + b"\x03" + strip % b"72" + b"\x03", "urit_50")
+    assert [m["observations"][0]["sample_id"] for m in ended["messages"]] == ["71", "72"]
+    with pytest.raises(DecodeError, match="nothing in it can be read"):
+        decode_file(b"no block of this analyzer", "sysmex_ca")
+
+
 # ---- RAPIDPoint -------------------------------------------------------------------------------------------------
 
 ANNOUNCED = (CAPTURES / "siemens_rapidpoint/new_sample_announced.raw").read_bytes()
@@ -174,6 +193,23 @@ def test_a_report_without_its_end_files_nothing_also_when_the_next_follows() -> 
     assert (decode("sensacore_st200", after).type, after) == (MessageType.RESULT, whole)
 
 
+def test_the_next_patients_report_is_not_the_rest_of_one_whose_end_was_lost() -> None:
+    _, gases, *_ = texts("siemens_rapidlab", PRINTED["siemens_rapidlab"].read_bytes())
+    cut, after = texts("siemens_rapidlab", gases[: gases.rindex(b"\n-") + 1] + gases)
+    assert decode("siemens_rapidlab", cut).type is MessageType.INCOMPLETE
+    assert (decode("siemens_rapidlab", after).type, after) == (MessageType.RESULT, gases)
+
+
+@pytest.mark.parametrize(
+    ("driver", "begin"), [("sensacore_st200", b"Sample test:"), ("siemens_rapidlab", b"--- Siemens Diagnostics")]
+)
+def test_two_reports_that_run_together_are_filed_to_nobody(driver: str, begin: bytes) -> None:
+    whole = next(text for text in texts(driver, PRINTED[driver].read_bytes()) if b"mmol/L" in text)
+    damaged = whole.replace(begin, b"???")
+    said = decode(driver, whole.rstrip(b"\xb0-\x1b\x00 \r\n") + b"\r\n" + damaged)
+    assert (said.type, said.problems[-1].partition(":")[0]) == (MessageType.INCOMPLETE, "two reports run together")
+
+
 # ---- Radiometer -------------------------------------------------------------------------------------------------
 
 ABL = b"H|\\^&|||ABL80^1\rP|1||%s\rO|1|%s|Sample #^7\rR|1|^^^K+^M|4.1|||||F|||1|20261106101210\rR|2|^^^Na+^M|140\r"
@@ -190,6 +226,12 @@ def test_only_a_tubes_number_typed_for_the_patient_names_a_tube(typed: str, barc
     assert [row.observed_at for row in said.observations] == ["20261106101210", "20261106101210", None]
 
 
+@pytest.mark.parametrize("place", [b"|QC #^34|||||||||||Arterial^", b"|||||||||||||QCLevel^C8002"])
+def test_a_control_of_an_abl80_is_told_by_its_run_and_its_level(place: bytes) -> None:
+    said = decode("radiometer_abl80", b"H|\\^&|||ABL80^1\rP|1\rO|1|" + place + b"\rR|1|^^^K+^M|4.1|mmol/L\rL|1|N\r")
+    assert said.type is MessageType.QC
+
+
 # ---- GeneXpert --------------------------------------------------------------------------------------------------
 
 XPERT = (
@@ -201,7 +243,8 @@ XPERT = (
 
 @pytest.mark.parametrize(
     ("value", "masked"),
-    [("NOT DETECTED^", False), ("DETECTED MEDIUM^", False), ("INVALID^", True), ("ERROR^", True), ("NO RESULT^", True)],
+    [("NOT DETECTED^", False), ("DETECTED MEDIUM^", False), ("INVALID^", True), ("ERROR^", True), ("NO RESULT^", True),
+     ("NO RESULT - REPEAT TEST^", True), ("Invalid^", True), ("DETECTED - LOW^", False)],
 )
 def test_a_run_without_an_answer_is_masked_and_probes_are_details(value: str, masked: bool) -> None:
     said = decode("cepheid_genexpert", XPERT % (TUBE.encode(), value.encode()))
@@ -209,6 +252,23 @@ def test_a_run_without_an_answer_is_masked_and_probes_are_details(value: str, ma
         (Kind.MEASUREMENT, masked), (Kind.DETAIL, False), (Kind.MEASUREMENT, False),
     ]  # fmt: skip
     assert load_driver("cepheid_genexpert").reportable(said.observations) == (True, False, False)
+
+
+def test_a_patient_of_a_query_is_never_taken_for_a_tube() -> None:
+    """Q-3 is patient^sample: a tube without a patient first, then one with."""
+    said = decode("cepheid_genexpert", b"H|@^\\|1||Lab^GeneXpert^6.2\rQ|1|^71@P9^72@P8^||||||||||O\rL|1|N\r")
+    assert (said.type, said.query_sample_ids) == (MessageType.QUERY, ("71", "72"))
+
+
+def test_a_test_of_one_result_is_told_by_its_code_for_the_host() -> None:
+    """Its probes have that code where results have theirs, and no assay's name."""
+    result = b"R|1|^HIV QL^^^Xpert HIV-1 Qual^2^HIV-1^|NOT DETECTED^|||||F\r"
+    rows = result + b"R|2|^^^HIV QL^^^SPC^Ct|^31.0\rL|1|N\r"
+    said = decode("cepheid_genexpert", b"H|@^\\|1||Lab^GeneXpert^6.2\rP|1\rO|1|7||^^^HIV QL\r" + rows)
+    assert [(row.code, row.name, row.value, row.kind) for row in said.observations] == [
+        ("HIV QL", "HIV-1", "NOT DETECTED", Kind.MEASUREMENT), ("HIV QL", "SPC", "31.0", Kind.DETAIL),
+    ]  # fmt: skip
+    assert said.problems == ()
 
 
 def test_what_the_catalogue_does_not_have_waits_where_a_person_sees_it() -> None:
@@ -232,6 +292,7 @@ def test_a_line_of_columns_keeps_leading_zeros_and_one_that_lost_a_byte_is_not_r
     assert [row.sample_id for row in decode("arkray_spotchem_el", text % b"0007632   ").observations] == ["0007632"]
     assert [row.sample_id for row in decode("arkray_spotchem_el", text % (b" " * 10)).observations] == [None]
     whole = text % b"0007632   "
+    assert decode("arkray_spotchem_el", whole[:-1] + b"\r\n\x03").observations[0].value == "140"
     for lost in (12, 20, 33, 45, 50, 54):  # in the head, the id, the kind, the name, the value, the unit
         said = decode("arkray_spotchem_el", whole[:lost] + whole[lost + 1 :])
         assert said.type is MessageType.OTHER or said.observations[0].value == "140", lost

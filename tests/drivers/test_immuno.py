@@ -82,6 +82,7 @@ def test_of_a_diluted_architect_test_in_one_message_the_latest_is_reported() -> 
     said = architect(arc(1, "F", "> 31000"), arc(2, "F", "90739.27", "1:15", at="20261122103000"))
     assert load_driver("abbott_architect").reportable(said.observations) == (False, True)
     assert [row.comments for row in said.observations] == [(), ("dilution 1:15",)]
+    assert architect(arc(1, "F", "140", "STANDARD")).observations[0].comments == ()
 
 
 def test_architect_is_told_its_orders_and_that_there_are_none() -> None:
@@ -93,6 +94,18 @@ def test_architect_is_told_its_orders_and_that_there_are_none() -> None:
     assert told == [TUBE, "^^^241\\^^^651", "S", "A", "Q"]
     _, nothing, _ = answered("abbott_architect", query)
     assert [nothing.raw(n) for n in ("1", "3", "5", "13")] == ["Q", f"^{TUBE}", "^^^ALL", "X"]
+
+
+# ---- cobas e 411 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("done", "at"), [("", "20261122103000"), ("0" * 14, "20261122103000"), ("20261122101500", "20261122101500")]
+)
+def test_a_time_of_zeros_is_none_and_the_orders_time_counts(done: str, at: str) -> None:
+    order = f"O|1|{TUBE}|0^1^1^^S1^SC|ALL|R||||||N|||||||||||20261122103000|||F"
+    said = decode("roche_cobas_e411", f"H|\\^&|||cobas-e411^1\rP|1\r{order}\rR|1|^^^8/1/not|3|||||||||{done}\rL|1|N\r")
+    assert [row.observed_at for row in said.observations] == [at]
 
 
 # ---- VITROS -----------------------------------------------------------------------------------------------------
@@ -176,6 +189,38 @@ def test_every_generation_of_a_maglumi_assay_is_the_same_test(name: str) -> None
     assert {load_driver(driver).tests[name].test for driver in ("snibe_maglumi", "snibe_maglumi_hl7")} == {"TSH"}
 
 
+def test_rows_of_a_simple_block_with_a_damaged_record_are_nobodys() -> None:
+    """No checksum: the O of the second tube came as 0, its result would have been the first tube's."""
+    rows = "P|1\rO|1|71||^^^TSH\rR|1|^^^TSH|1.2|uIU/mL\rO|2|72||^^^TSH\rR|1|^^^TSH|9.8|uIU/mL\rL|1|N\r"
+    block = f"\x02{MAGLUMI.partition('Q|')[0]}{rows}\x03"
+    sound, damaged = decode("snibe_maglumi", block), decode("snibe_maglumi", block.replace("O|2", "0|2"))
+    assert [row.sample_id for row in sound.observations] == ["71", "72"]
+    assert ([row.sample_id for row in damaged.observations], len(damaged.problems)) == ([None, None], 2)
+
+
+@pytest.mark.parametrize(
+    ("sample_id", "type_"),
+    [("$7", MessageType.QC), ("CTRL 1", MessageType.QC), ("QC-2", MessageType.QC), ("C60", MessageType.RESULT)],
+)
+def test_a_maglumi_control_is_told_by_its_id(sample_id: str, type_: MessageType) -> None:
+    body = f"{MAGLUMI.partition('Q|')[0]}P|1\rO|1|{sample_id}||^^^TSH\rR|1|^^^TSH|1.2|uIU/mL\rL|1|N\r"
+    assert decode("snibe_maglumi", body).type is type_
+
+
+def test_a_maglumi_control_is_told_by_the_code_of_its_role_and_ids_may_have_parts() -> None:
+    head = "MSH|^~\\&|Maglumi User||Lis||20261122150108||OUL^R22|990|P|2.5|||NE|NE||UTF-8"
+    row = "OBX|1||TSH II||9.17^|uIU/mL^^UCUM|0.3 to 4.5|H|||F"
+    said = decode("snibe_maglumi_hl7", f"{head}\rSPM|1|L7&Maglumi^||Serum|||||||Q^^HL70369\rOBR|1|||TSH^1\r{row}\r")
+    assert (said.type, said.observations[0].sample_id, said.observations[0].unit) == (MessageType.QC, "L7", "uIU/mL")
+
+
+def test_a_maglumi_asks_in_hl7_by_tsreq_and_is_told_nothing() -> None:
+    head = "MSH|^~\\&|Maglumi X3||Lis||20261122150108||TSREQ|1|P|2.5|||NE|NE||UTF-8"
+    said = decode("snibe_maglumi_hl7", f"{head}\rQPD|TSREQ||{TUBE} ^^A01^1|0\rRCP|I||R\r")
+    assert (said.type, said.query_sample_ids, said.query_raw) == (MessageType.QUERY, (TUBE,), (f"{TUBE} ^^A01^1",))
+    assert load_driver("snibe_maglumi_hl7").answer(said) is None
+
+
 # ---- VIDAS ------------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +240,33 @@ def test_vidas_words_are_the_answer_of_a_test_with_words() -> None:
 def test_a_vidas_control_out_of_range_reaches_the_technician_as_a_flag() -> None:
     said = decode("biomerieux_mini_vidas", vidas("mtrsl", f"ci{TUBE}", "rtTSH", "qn3,85 uIU/ml", "ncconthnor"))
     assert (said.observations[0].flags, said.observations[0].unit) == (("conthnor",), "uIU/ml")
+
+
+def test_what_a_vidas_says_of_one_assay_is_not_said_of_the_next() -> None:
+    said = decode("biomerieux_mini_vidas", vidas(
+        "mtrsl", f"ci{TUBE}", "rtHBS", "rnHBs Ag", "td11/22/26", "qlPositif", "qn0.95", "rtHIV", "qn0.05",
+        "rtTSH", "qn>=60.00 uIU/ml", "qd10", "ncconthnor",
+    ))  # fmt: skip
+    assert [(row.code, row.name, row.value, row.coded, row.flags, row.observed_at) for row in said.observations] == [
+        ("HBS", "HBs Ag", "0.95", "Positif", ("Positif",), "11/22/26"),
+        ("HIV", None, "0.05", None, (), None),
+        ("TSH", None, ">=60.00", None, ("conthnor",), None),
+    ]
+
+
+def test_each_vidas_assay_is_of_the_sample_named_before_it() -> None:
+    said = decode("biomerieux_mini_vidas", vidas("mtrsl", "ci71", "rtTSH", "qn2", "ciC1", "rtTSH", "qn3"))
+    assert [(row.sample_id, row.value) for row in said.observations] == [("71", "2"), ("C1", "3")]
+    assert said.type is MessageType.RESULT
+    late = decode("biomerieux_mini_vidas", vidas("mtrsl", "rtTSH", "qn2", "ci71"))
+    assert [row.sample_id for row in late.observations] == ["71"]
+
+
+def test_vidas_messages_whose_end_marks_a_recorder_dropped_are_each_read() -> None:
+    stored = b"".join(vidas("mtrsl", f"ci{n}", "rtTSH", "qn2")[:-1] + b"\r\n" for n in (71, 72))
+    seen: Any = decode_file(stored, "biomerieux_mini_vidas")
+    assert [m["observations"][0]["sample_id"] for m in seen["messages"]] == ["71", "72"]
+    assert seen["problems"] == []
 
 
 # ---- Dimension --------------------------------------------------------------------------------------------------

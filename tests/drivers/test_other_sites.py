@@ -316,7 +316,7 @@ def test_a_mindray_that_sends_as_its_manual_prints_is_read() -> None:
 
 @pytest.mark.parametrize(("name", "status"), [("roche_cobas_c111", "R"), ("erba_xl", "R"), ("mindray_bc", "")])
 def test_what_a_result_that_was_sent_before_says_of_itself(name: str, status: str) -> None:
-    assert load_driver(name).sent_before == status
+    assert load_driver(name).resent == status
 
 
 def test_a_universal_code_is_read_where_there_is_no_local_one() -> None:

@@ -100,6 +100,20 @@ def test_the_calibrated_row_of_a_d10_is_the_one_to_report(calib: str, want: list
     assert [row.value for row in reported("biorad_d10", said) if row.value] == sorted(want, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("order", "sample_id"),
+    [
+        ("O|1|107632600424-003-05", "107632600424"),
+        ("O|1|107632600424-3^05", "107632600424"),
+        ("O|1|23-234567-001", "23-234567-001"),  # another lab's number: its hyphens are its own
+        ("O|1||107632600424-03-50520701-LIS003", "107632600424"),
+    ],
+)
+def test_a_place_in_the_rack_is_no_part_of_a_tubes_number(order: str, sample_id: str) -> None:
+    (row,) = decode("biorad_d10", astm(order, "R|1|^^^A1c^AREA|6.9|%", head="|||D10^07")).observations
+    assert row.sample_id == sample_id
+
+
 def test_an_id_of_hyphens_alone_is_none_and_marks_stand_beside_their_results_only() -> None:
     order = "O|1|------------------^0001^02" + "|" * 17 + "00000001^0"
     said = decode("arkray_adams", astm(order, "R|1|^^^ValueHbA1c|6"))
@@ -118,6 +132,12 @@ def test_premiers_own_messages_stand_beside_the_hba1c_they_are_about_and_h16_is_
     assert said.sent_at == "20261122120110"
 
 
+def test_a_premier_whose_h_is_not_shifted_is_read_by_the_standards_numbers() -> None:
+    row = "R|1|^^^HbA1c|6.1|%"
+    said = decode("trinity_hb9210", astm("O|1||LOT7^1^3", row, head="|||PREMIER^1|||||X||Q|E 1394-97|20261122120110"))
+    assert (said.type, said.sent_at, said.observations[0].sample_id) == (MessageType.QC, "20261122120110", "LOT7")
+
+
 def tosoh(*records: str) -> bytes:
     texts = [record.encode() for record in records]
     return b"".join(b"\x02" + text + b"\x03" + blocks.xor_byte(text + b"\x03") for text in texts) + b"\x04"
@@ -131,7 +151,10 @@ PEAK = "5 1SA1C V  15 650 182 200 248  104.57  5.5"
     [
         (("112107632600424        ", "300", "4   02 1   0", PEAK), ["5.5"], ()),
         (("112107632600424        ", "300", "4   02 2   0", PEAK), ["5.5"], ("2 peaks announced, 1 came",)),
-        ((PEAK, "112107632600424        ", "300", PEAK), ["5.5"], ("records before the first sample",)),
+        (
+            (PEAK, "112107632600424        ", "300", PEAK), ["5.5", "5.5"],
+            ("records before the first sample", "rows without a sample id"),
+        ),
         (
             ("112107632600424        ", "300", PEAK[:-1]), [],
             ("a peak whose columns are unknown: its row is left out",),
@@ -142,6 +165,15 @@ PEAK = "5 1SA1C V  15 650 182 200 248  104.57  5.5"
 def test_a_peak_that_is_missing_or_odd_is_said(records: tuple[str, ...], rows: list[str], problems: tuple[str]) -> None:
     said = decode("tosoh_hlc723", tosoh(*records))
     assert ([row.value for row in said.observations], said.problems) == (rows, problems)
+
+
+def test_a_sample_whose_record_1_is_lost_is_not_taken_for_the_one_before_it() -> None:
+    whole = ("112107632600424        ", "209100001", "300", "4   02 1   0", PEAK, "6", "8")
+    lost = ("209100002", "300", "4   02 1   0", PEAK.replace("  5.5", "  9.9"), "6", "8")
+    for records in (whole + lost, whole[:-1] + lost):  # with the end of the first, and without
+        said = decode("tosoh_hlc723", tosoh(*records))
+        assert [(row.sample_id, row.value) for row in said.observations] == [("107632600424", "5.5"), (None, "9.9")]
+        assert said.problems == ("records of a sample that is not named", "rows without a sample id")
 
 
 def test_a_damaged_record_is_not_used_and_a_rack_position_is_no_tube() -> None:
@@ -257,6 +289,24 @@ def test_pads_before_the_line_that_names_a_sample_are_nobodys_and_the_next_repor
     assert [(row.sample_id, row.value) for row in said.observations] == [(None, "normal"), ("42", "normal")]
 
 
+def test_pads_whose_first_line_is_damaged_or_lost_are_not_the_sample_befores() -> None:
+    first, pads = "42,,,N1,0000,S,2026/11/22,13:05:01,\r\n", "0 normal      88.5             ,URO\r\n" + (
+        "1 +-    50    43.4             ,GLU\r\n"
+    )
+    for lost in (first.replace("42", "43").replace("/22", "?22"), ""):
+        said = decode("sysmex_uc1000", first + pads + lost + pads)
+        assert [row.sample_id for row in said.observations] == ["42", "42", None, None]
+        assert [row.code for row in said.observations] == ["URO", "GLU"] * 2
+        assert len(said.problems) == 2
+
+
+def test_a_urit_report_without_its_id_is_not_the_sample_befores() -> None:
+    said = decode("urit_50", URIT.format("7", " GLU -\r\nNO.000008 2026-11-22\r\n GLU +1"))
+    assert [(row.sample_id, row.value) for row in said.observations] == [("7", "-"), (None, "+1")]
+    mixed = decode("urit_50", URIT.format("7", " GLU -\r\nID:QC2\r\n GLU +1"))
+    assert ([row.sample_id for row in mixed.observations], mixed.type) == (["7", "QC2"], MessageType.RESULT)
+
+
 def test_a_control_of_a_strip_reader_is_told_by_its_id_and_a_text_without_pads_is_other() -> None:
     assert decode("urit_50", URIT.format("QC1", "GLU -")).type is MessageType.QC
     assert decode("urit_50", "\x02self test ok\x03").type is MessageType.OTHER
@@ -278,6 +328,10 @@ FINECARE = (
         ("HbA1c  eGA(ADA)", "9.7 %  231 md/dl", "9.9", ("HbA1c", "9.7 %  231 md/dl", ())),
         ("HbA1c  eGA(ADA)", "9.7 %  231 md/dl↑", "", ("HbA1c", "9.7 %  231 md/dl↑", ("↑",))),
         ("Vitamin D", "<5.0", "", ("Vitamin D", "<5.0", ())),
+        ("CRP", "12.5 u ↑", "", ("CRP", "12.5", ("↑",))),
+        ("CRP", "12.5 mg", "", ("CRP", "12.5 mg", ())),
+        ("HbA1c  eGA(ADA)", "9,7 %  231 md/dl", "9,7", ("HbA1c", "9,7", ())),
+        ("CRP", "1.2.3 u", "1.2.3", ("CRP", "1.2.3 u", ())),
         ("MAU", "23.7 mg/L  ↑", "23.7", ("MAU", "23.7", ("↑",))),
         ("NT-proBNP", "Error", "", ("NT-proBNP", "Error", ())),
     ],

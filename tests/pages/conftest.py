@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -50,26 +50,12 @@ from middleware.settings import (
 from middleware.store import next_serial, put, table
 from server.lab.app import create_app
 from server.lab.session import COOKIE, Session
+from tests.labs import NOW, PASSWORD, Clock
 
 CONFIG = Path(__file__).parents[2] / "config"
-PASSWORD = "blue lamp river 7"
-NOW = datetime(2026, 11, 22, 4, 30, tzinfo=UTC)  # 10:00 in Varanasi
 DDU = Facility(
     "VNS-DH-DDU", "DDU Government Hospital", "पं. दीनदयाल उपाध्याय चिकित्सालय", "District Hospital", "Pandeypur"
 )
-
-
-@dataclass
-class Clock:
-    """The lab's clock in a test: it stands still until it is moved."""
-
-    at: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        self.at += timedelta(**by)
 
 
 @pytest.fixture(scope="session")

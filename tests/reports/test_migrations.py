@@ -22,7 +22,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty 100%.sqlite'}"
         return
-    server = request.getfixturevalue("postgres_server")
+    server = request.getfixturevalue("postgres")
     with psycopg.connect(server, autocommit=True) as conn:
         conn.execute("CREATE DATABASE hub_empty")
         yield urlunsplit(urlsplit(server)._replace(path="/hub_empty"))
@@ -48,10 +48,10 @@ def test_up_check_down_up(empty_url: str) -> None:
 
 
 @pytest.mark.postgres
-def test_two_replicas_may_start_at_once(postgres_server: str) -> None:
-    with psycopg.connect(postgres_server, autocommit=True) as conn:
+def test_two_replicas_may_start_at_once(postgres: str) -> None:
+    with psycopg.connect(postgres, autocommit=True) as conn:
         conn.execute("CREATE DATABASE hub_twice")
-        url = urlunsplit(urlsplit(postgres_server)._replace(path="/hub_twice"))
+        url = urlunsplit(urlsplit(postgres)._replace(path="/hub_twice"))
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda _: migrate.upgrade(url), range(3)))
         assert len(tables(url)) == len(HubTable.metadata.tables) + 1

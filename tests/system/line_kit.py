@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 from drivers.driver import Message
 from drivers.wire import lis1a
+from middleware.downloads import Basket
 from middleware.journal import Journal, JournalReader
 from middleware.settings import AnalyzerSettings
-from middleware.supervisor import LineState, run_lines
+from middleware.supervisor import Answers, LineState, run_lines
 
 ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
 PATIENCE = 20.0  # seconds; only a broken test waits so long
@@ -62,7 +63,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(path: Path, *analyzers: AnalyzerSettings) -> AsyncIterator[Running]:
+async def running(
+    path: Path,
+    *analyzers: AnalyzerSettings,
+    answers: Answers | None = None,
+    baskets: Mapping[str, Basket] | None = None,
+) -> AsyncIterator[Running]:
     """The lines of these analyzers, until the block ends."""
     lines = Running(Journal.open(path), path)
     stop = asyncio.Event()
@@ -70,7 +76,11 @@ async def running(path: Path, *analyzers: AnalyzerSettings) -> AsyncIterator[Run
     def told(state: LineState) -> None:
         lines.states[state.analyzer] = state
 
-    task = asyncio.create_task(run_lines(lab_with(*analyzers), lines.journal, lines.messages.append, told, stop))
+    task = asyncio.create_task(
+        run_lines(
+            lab_with(*analyzers), lines.journal, lines.messages.append, told, stop, answers=answers, baskets=baskets
+        )
+    )
     try:
         yield lines
     finally:

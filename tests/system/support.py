@@ -264,7 +264,7 @@ class Lines:
         self.lab = replace(lab, settings=replace(lab.settings, analyzers=analyzers))
         self.journal = Journal.open(lab.settings.journal, now=lab.now)
         self.worker = Worker(self.lab, self.journal)
-        self.lamps = Lamps(self.lab, self.worker)
+        self.lamps = Lamps(self.lab, self.worker.ears)
         self.addresses: dict[str, tuple[str, int]] = {}
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="lines")
 

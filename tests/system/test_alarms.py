@@ -335,7 +335,7 @@ def test_the_lamps_are_written_with_what_was_heard_and_learned(here: Lab, desk: 
     to(clock, here, 23, 11)
     past(here, clock)
     worker = Worker(here, journal := _Journal())  # type: ignore[arg-type]
-    lamps = Lamps(here, worker, journal)  # type: ignore[arg-type]
+    lamps = Lamps(here, worker.ears, journal)  # type: ignore[arg-type]
     lamps.set(LineState("bench", connected=True, since=clock(), message_at=clock(), refused=2))
     made = desk.register("HB")
     message = desk.message(desk.sample_id(made), "HB=13.0 g/dL")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import answers
 from bench.receive import Load, rate
 from bench.servers import limit, ours
 from middleware.check import check
@@ -31,3 +32,9 @@ def test_the_generators_get_every_message_acknowledged_and_the_journal_holds_the
             assert rate(Load("hl7", messages=40, connections=8).run(server)) > 0
     journal = JournalReader(next(tmp_path.glob("ours-*/journal.sqlite3")))
     assert len(journal.messages(limit=100)) == 48  # 40 measured, 8 to warm up
+
+
+def test_every_tube_of_the_bench_is_answered_and_its_order_found() -> None:
+    shown = answers.rows(stored=250, tubes=5)
+    assert [row.what.partition(":")[0] for row in shown] == ["answer to a query", *["orders to be sent unasked"] * 2]
+    assert "25 tubes found" in shown[1].note

@@ -187,3 +187,43 @@ async def test_reading_stops_while_a_commit_hangs_and_goes_on_after_it(path: Pat
     wire.connection_lost(None)
     await task
     journal.close()
+
+
+async def sixteen_lines_speak(journal: Journal) -> list[journal_loop.Session]:
+    """One frame of each, one after the other: many lines whose frames come singly."""
+    sessions = [journal.session(f"a{number}", "LIS2-A2") for number in range(16)]
+    for session in sessions:
+        await journal.append_async(session, b"1", "frame 1", frame=True)
+    return sessions
+
+
+async def test_many_slow_lines_share_a_sync_that_none_of_them_is_in_a_hurry_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, commits = Journal.open(path), []
+    sessions = await sixteen_lines_speak(journal)
+    monkeypatch.setattr(journal_loop, "SPREAD", 60.0)
+    await journal.append_async(sessions[0], b"2", "frame 2", frame=True)  # from here on it is 60 s
+    await asyncio.sleep(2 * journal_loop.PROMPT)  # their wires are slow
+    journal._open().set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+    few = sessions[: journal_loop.FEW]
+    tasks = []
+    for session in few:  # not in one turn of the loop
+        tasks.append(asyncio.create_task(journal.append_async(session, b"3", "frame 3", frame=True)))
+        await asyncio.sleep(0.002)
+    await asyncio.gather(*tasks)
+    assert len(commits) == 1
+    journal.close()
+
+
+async def test_a_line_that_sends_on_at_once_does_not_wait_for_others(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.open(path)
+    sessions = await sixteen_lines_speak(journal)
+    monkeypatch.setattr(journal_loop, "SPREAD", 60.0)
+    monkeypatch.setattr(journal_loop, "PROMPT", 30.0)
+    async with asyncio.timeout(20):
+        for number in range(3):
+            await journal.append_async(sessions[3], b"2", f"frame {number}", frame=True)
+    journal.close()

@@ -295,6 +295,22 @@ async def test_a_block_cut_off_is_kept_as_incomplete_and_not_acknowledged(path: 
     assert [(m.body, m.incomplete) for m in lines.messages] == [(ORU[:60], True), (ORU, False), (ORU[:50], True)]
 
 
+async def test_a_vt_among_garbage_begins_no_message(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong baud rate makes any byte, and would make incomplete messages without an end."""
+    monkeypatch.setattr(recorder, "NOISE", 10_000)
+    async with running(path, analyzer("bc", LISTEN, "generic_hl7")) as lines:
+        far = await lines.connect("bc")
+        for _ in range(40):
+            far.writer.write(b"\x0b\x80\x93MSI|" * 2000)
+            await far.writer.drain()
+        assert b"MSA|AA|17" in await far.ask_until(mllp.block(ORU), b"\x1c\r")
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 1)
+    assert [(m.body, m.incomplete) for m in lines.messages] == [(ORU, False)]
+    kept = sum(len(chunk.data) for chunk in lines.reader.chunks(1))
+    assert 0 < kept < 10_000 + transports.FULL * 2
+
+
 async def test_an_independent_hl7_client(path: Path) -> None:
     async with running(path, analyzer("bc", LISTEN, "generic_hl7")) as lines:
         host, port = await lines.address("bc")

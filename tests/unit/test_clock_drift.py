@@ -90,3 +90,10 @@ def test_a_clock_that_was_never_set_is_named(year: int, head: bool) -> None:
     readings = [Reading(NOW + timedelta(seconds=n), datetime(year, 1, 1, n, tzinfo=UTC), head) for n in range(4)]
     found = drift(readings)
     assert found is not None and found.unset and -2_000_000_000 <= found.seconds < -300_000_000
+
+
+def test_heads_written_with_old_results_are_no_clock() -> None:
+    """Controls of several days, sent this morning in one go, each with the time of its own day in the head."""
+    day = 24 * 60
+    assert drift(heads(-5 * day, -4 * day, -3 * day, -2 * day, -1 * day)) is None
+    assert drift(heads(-5 * day, -4 * day, -60, -60, -60)) == Drift(-3600)

@@ -189,7 +189,7 @@ def test_a_cobas_number_keeps_the_interpretation_beside_it() -> None:
         ("3.8", "3.8", None),
         ("", "1^", "1"),
     ]
-    known = load_driver("roche_cobas_e411").tests["5"]
+    known = load_driver("roche_cobas_e411").tests["HBSAG"]
     assert (known.test, known.coded[seen[0].coded or ""], known.coded[seen[2].coded or ""]) == (
         "HBSAG", "Non-reactive", "Reactive",
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from drivers.driver import Message, load_driver
-from drivers.wire import lis2a
+from drivers.wire import blocks, lis2a
 from middleware import host_orders
 from middleware.actions import results, samples
 from middleware.settings import AnalyzerSettings
@@ -32,6 +32,11 @@ def told(desk: Desk, *ids: str, analyzer: AnalyzerSettings = BENCH) -> list[tupl
         for record in records
         if record.type == "O"
     ]
+
+
+def test_an_analyzer_whose_codes_only_the_site_knows_is_told_those_alone() -> None:
+    bench = replace(BENCH, codes={"117": "TSH"})
+    assert host_orders.codes_for(load_driver("roche_cobas_e411"), bench, ("TSH", "HIV")) == {"TSH": "117"}
 
 
 def test_an_awaited_tube_is_told_with_its_tests(desk: Desk) -> None:
@@ -71,6 +76,22 @@ def test_an_unknown_a_rejected_and_an_unread_tube_have_no_order(desk: Desk) -> N
     made = desk.register("HB")
     samples.reject_sample(desk.lab, desk.technician, made.sample_pks[0], "clotted", ask_new=False)
     assert told(desk, desk.sample_id(made), "999999999999", "S-77", "") == []
+
+
+def test_results_only_means_that_nothing_is_said(desk: Desk) -> None:
+    sample_id = desk.sample_id(desk.register("HB"))
+    assert host_orders.answerer(desk.lab, replace(BENCH, orders="none"), ASTM)(query(desk, sample_id)) is None
+
+
+@pytest.mark.parametrize("asked", [b"P\x1cDIM1\x1c0\x1c1\x1c0\x1c", b"I\x1c{tube}\x1c"])
+def test_results_only_ends_a_turn_where_the_dialect_needs_a_word_for_it(desk: Desk, asked: bytes) -> None:
+    """The Dimension waits for an answer to each block: N, nothing."""
+    driver = load_driver("siemens_dimension")
+    text = asked.replace(b"{tube}", desk.sample_id(desk.register("CREAT")).encode())
+    message = Message("p", "dim", desk.clock(), b"\x02" + text + blocks.sum_hex(text) + b"\x03")
+    analyzer = replace(BENCH, driver="siemens_dimension")
+    answers = [host_orders.answerer(desk.lab, replace(analyzer, orders=to), driver) for to in ("answer", "none")]
+    assert [(told(message) or [b""])[0][:1] for told in answers] == [b"D" if asked[:1] == b"I" else b"N", b"N"]
 
 
 def test_when_the_database_cannot_be_read_nothing_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

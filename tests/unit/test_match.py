@@ -256,6 +256,13 @@ def test_the_interval_is_that_of_the_age_in_days() -> None:
     assert one("K", "5.9", "mmol/L").flag == "H"
 
 
+def test_the_rules_are_told_an_analyzers_own_high_and_low_in_the_standards_words() -> None:
+    form = replace(GENERIC, flag_words={"+": "H"})
+    tube = sample("HB")
+    (found,) = matched([row("HB", "17.9", "g/dL", flags=("+", "*"))], context(tube), form).results
+    assert found.analyzer_flags == ("H", "*")
+
+
 def test_no_interval_no_flag() -> None:
     """eGFR of a child; anybody of 130 years."""
     assert one("EGFR", "50", "mL/min/1.73m2", tube={"patient": PatientFacts(Sex.MALE, 3000)}).flag == ""
@@ -418,10 +425,19 @@ def test_codes_of_a_well_behaved_analyzer() -> None:
 
 
 def test_the_site_s_table_wins_over_the_driver_s() -> None:
-    """Code 8 is TSH on one e 411 and T4 on another."""
-    e411 = load_driver("roche_cobas_e411")
-    found = matched([row("8", "8.2", "ug/dl")], context(sample("T4"), codes={"8": "T4"}), e411)
+    """A test is named on the analyzer: T3 may be what it calls its T4."""
+    access = load_driver("beckman_access")
+    found = matched([row("T3", "8.2", "ug/dL")], context(sample("T4"), codes={"T3": "T4"}), access)
     assert [(r.test, r.display, r.unit) for r in found.results] == [("T4", "8.2", "ug/dL")]
+
+
+def test_a_code_that_a_site_assigns_is_nothing_until_the_site_says_what_it_is() -> None:
+    """Code 8 is TSH on one e 411 and T4 on another."""
+    found = matched([row("8", "8.2", "uIU/ml")], context(sample("TSH")), load_driver("roche_cobas_e411"))
+    assert [row.reason.rule for row in found.unmatched] == ["unknown_code"]
+    tisenc = load_driver("tisenc_accre")
+    found = matched([row("21", "2.0", "nmol/L")], context(sample("T3"), codes={"21": "T3"}), tisenc)
+    assert [(r.test, r.display, r.unit) for r in found.results] == [("T3", "130", "ng/dL")]
 
 
 def test_one_glucose_code_is_the_glucose_that_is_ordered_on_the_tube() -> None:
@@ -477,6 +493,15 @@ def test_the_same_message_gives_the_same_identities_and_equal_rows_are_counted_a
     assert len(set(identities)) == 3
     other = matched(rows, context(sample("K"), name="a2"))
     assert not {r.identity for r in other.results} & set(identities)
+
+
+def test_what_one_tube_brings_stands_together_in_an_index() -> None:
+    """One page of a large index for a blood count, not one for each of its rows."""
+    rows = [row("K", "4.1", "mmol/L"), row("NA", "140", "mmol/L"), row("K", "4.2", "mmol/L", sample_id="other")]
+    found = matched(rows, context(sample("K", "NA")))
+    (first, second), (other,) = [r.identity for r in found.results], [r.identity for r in found.unmatched]
+    assert first[:16] == second[:16] != other[:16]
+    assert first != second and {len(identity) for identity in (first, second, other)} == {64}
 
 
 def test_an_identity_stays_when_the_row_is_nobody_s_first() -> None:

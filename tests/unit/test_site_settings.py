@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drivers.driver import Message, load_driver
+from drivers.driver import Message, driver_names, load_driver
 from middleware.check import check
 from middleware.consider import driver_of
 from middleware.match import _identities, match
@@ -41,6 +42,26 @@ def test_framing_widths_and_units_are_read(config: Path) -> None:
     assert driver_of(unit) is form, "one for each way an analyzer is set"
 
 
+def test_what_it_is_told_is_an_answer_unless_the_site_says_otherwise(config: Path) -> None:
+    add(config, "erba_xl", 'orders = "push"\n')
+    assert [unit.orders for unit in load(config, {}).analyzers[-2:]] == ["answer", "push"]
+
+
+def test_no_order_can_be_pushed_into_a_folder(config: Path) -> None:
+    add(config, "generic_hl7", 'orders = "push"\n')
+    path = config / "analyzers.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("tcp-listen://127.0.0.1:9199", "folder:/srv/x"), "utf-8")
+    (problem,) = check(config, {})
+    assert (problem.key, problem.reason) == ("analyzer new.orders", "nothing can be sent on this line")
+
+
+def test_the_configuration_names_the_drivers_that_can_be_sent_orders(config: Path) -> None:
+    """The comment of the key lists them, so that nobody has to try."""
+    able = {name for name in driver_names() if load_driver(name).pushes is not None}
+    comment = (config / "analyzers.toml").read_text(encoding="utf-8").split("#   orders", 1)[1].split("#   codes", 1)[0]
+    assert {name for name in driver_names() if re.search(rf"\b{name}\b", comment)} == able
+
+
 @pytest.mark.parametrize(
     ("driver", "lines", "where", "instead"),
     [
@@ -51,6 +72,9 @@ def test_framing_widths_and_units_are_read(config: Path) -> None:
         ("beckman_au", "[analyzer.layout]\ntest = -1\n", "layout.test", "a number from 0 to 200"),
         ("erba_xl", "[analyzer.layout]\ntest = 3\n", "layout.test", "this driver has no columns"),
         ("beckman_au", "[analyzer.units]\n014 = 3\n", "units", "lines like"),
+        ("sysmex_xn", 'orders = "push"\n', "orders", '"answer" or "none"'),
+        ("erba_xl", 'orders = "pushed"\n', "orders", "push"),
+        ("generic_hl7", 'orders = "push"\n', "tests", 'tests = ["UREA"'),
     ],
 )
 def test_a_mistake_is_told_with_its_remedy(config: Path, driver: str, lines: str, where: str, instead: str) -> None:

@@ -121,6 +121,8 @@ def test_what_is_remembered_of_texts_is_bounded() -> None:
     assert [lengths["abc"], lengths["abc"], lengths[None], lengths[None]] == [3, 3, 0, 0]
     assert asked == ["abc", None]
     assert lengths["x" * 81] == 81 and "x" * 81 not in lengths
-    for number in range(5 * Remembered.MOST):
-        assert lengths[f"{number}"] == len(f"{number}")
-        assert len(lengths) <= Remembered.MOST
+    others = [Remembered(read) for _ in range(3)]  # the fields of other drivers share the bound
+    for number in range(2 * Remembered.MOST):
+        assert others[number % 3][f"{number}"] == len(f"{number}")
+        assert len(lengths) + sum(map(len, others)) <= Remembered.MOST
+    assert lengths["abc"] == 3 and asked.count("abc") > 1, "forgotten and read anew"

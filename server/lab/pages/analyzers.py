@@ -1,4 +1,4 @@
-"""Each analyzer's line: four lamps in words, its alarms and what to do about them, what it sent today.
+"""Each analyzer's line: four lamps in words, its alarms and what to do, what it sent today, what it is to be told.
 
 Law: reads only. A lamp says since when it is so; an alarm says what is wrong, since when, and what to do.
 """
@@ -17,8 +17,9 @@ from middleware.fleet import DriverFacts, driver_facts
 from middleware.lab import Lab
 from middleware.model import Actor, Right
 from middleware.settings import AnalyzerSettings
-from middleware.store import alarms, analyzers_view, books_view
+from middleware.store import alarms, analyzers_view, books_view, downloads
 from middleware.store.analyzers_view import Lamps, Recent, Today
+from middleware.store.downloads import Waiting
 from server.lab.lamps import AlarmShown, Lamp, four, shown, worst
 from server.lab.web import LabDep, page, require
 
@@ -38,6 +39,7 @@ class Unit:
     today: Today
     alarms: tuple[AlarmShown, ...]
     unbalanced: int = 0  # messages whose books differ, of all times
+    orders: Waiting | None = None  # that it is sent unasked and does not have; None: it is sent none
 
     @property
     def four(self) -> tuple[Lamp, ...]:
@@ -52,7 +54,8 @@ class Unit:
             return "plain"
         well = self.lamps is not None and self.lamps.connected and not self.unbalanced
         kinds = ["good" if well else "bad", *(a.kind for a in self.alarms)]
-        if self.today.failed or (self.lamps is not None and self.lamps.trouble):
+        refused = self.orders is not None and self.orders.refused
+        if refused or self.today.failed or (self.lamps is not None and self.lamps.trouble):
             kinds.append("warn")
         return worst(kinds)
 
@@ -105,12 +108,13 @@ def _units(lab: Lab) -> tuple[tuple[Unit, ...], tuple[AlarmShown, ...]]:
     midnight = lab.now().astimezone(lab.settings.lab.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     with lab.read() as conn:
         lamps, today = analyzers_view.lamps(conn), analyzers_view.today(conn, midnight)
-        astray = books_view.unbalanced(conn)
+        astray, waits = books_view.unbalanced(conn), downloads.waiting(conn)
         lasting = tuple(map(shown, alarms.lasting(conn)))
     units = tuple(
         Unit(
             a, driver_facts(a.driver), lamps.get(a.name), today.get(a.name, NOTHING),
             tuple(s for s in lasting if s.alarm.analyzer == a.name), astray.get(a.name, 0),
+            waits.get(a.name, Waiting()) if a.enabled and a.orders == "push" else None,
         )
         for a in lab.settings.analyzers
     )  # fmt: skip

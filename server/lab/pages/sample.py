@@ -22,7 +22,8 @@ from middleware.actions.samples import REJECT_REASONS
 from middleware.journal import JournalReader
 from middleware.lab import Lab
 from middleware.model import Actor, Right
-from middleware.store import sample_view
+from middleware.store import analyzers_view, downloads, sample_view
+from middleware.store.downloads import TubeDownload
 from middleware.store.sample_view import AuditLine, ResultLine, TestLine, TrayLine, Tube
 from server.charts import sparkline_svg
 from server.lab.show import TestShown, tests_shown, titles
@@ -66,6 +67,8 @@ class SamplePage:
     analyzers: Mapping[str, str]
     reasons: tuple[str, ...]
     may: Mapping[str, bool]
+    told: tuple[TubeDownload, ...] = ()  # what analyzers were sent unasked of this tube
+    connected: frozenset[str] = frozenset()  # analyzers whose line is up
 
 
 def _read(lab: Lab, actor: Actor, pk: int, request: Request) -> SamplePage:
@@ -78,11 +81,14 @@ def _read(lab: Lab, actor: Actor, pk: int, request: Request) -> SamplePage:
         earlier = sample_view.earlier(conn, tube.patient_id, {r.test for r in results})
         tray = sample_view.tray(conn, pk, tube.sample_id)
         audit = sample_view.audit_of(conn, pk, tube.order_id, [r.id for r in results])
+        told = downloads.of_tube(conn, pk, [a.name for a in lab.settings.analyzers if a.orders == "push"])
+        lamps = analyzers_view.lamps(conn) if told else {}
     tests = tests_shown(lab.settings, {r.test for r in results} | {t.test for t in without})
     return SamplePage(
         lab.now(), tube, _by_catalogue(results, tests), without, _charts(request, results, earlier, tests), tray,
         audit, _messages(lab, results), tests, titles(lab.settings), REJECT_REASONS,
         {right.name.lower(): actor.may(right) for right in Right},
+        told, frozenset(name for name, line in lamps.items() if line.connected),
     )  # fmt: skip
 
 

@@ -1,0 +1,322 @@
+"""Orders that go out unasked, on real sockets: the line must be quiet, contention is lost, what was not taken waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drivers.driver import Driver, Message, Stamp, WorkOrder, load_driver
+from drivers.wire import hl7, lis1a, mllp
+from middleware import connection, connection_hl7
+from middleware.downloads import Basket, Download, Outcome, Told
+from middleware.settings import AnalyzerSettings
+from tests.system.line_kit import ACK, ENQ, EOT, NAK, PATIENCE, Analyzer, analyzer, running
+from tests.system.test_line_query import LISTEN, QUERY, RESULT, enq, expected_answer, quick, read_session
+
+__all__ = ["quick"]
+ASTM, LAW = load_driver("generic_astm"), load_driver("generic_hl7")
+XN = replace(analyzer("xn", LISTEN), orders="push")
+HL7 = replace(analyzer("ba", LISTEN, "generic_hl7"), orders="push")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (connection, connection_hl7):
+        monkeypatch.setattr(module, "LOOK", 0.02)
+        monkeypatch.setattr(module, "ANSWER_DELAY", 0.01)
+
+
+def order(driver: Driver, key: int) -> Download:
+    work = WorkOrder(f"10763260042{key}", ("GLU", "UREA"))
+    return Download(key, tuple(driver.push([work], Stamp("20261122100000", f"D{key}"))), {"GLU": ["GLU", 0]})
+
+
+def basket(driver: Driver, *keys: int) -> Basket:
+    made = Basket()
+    made.fill([order(driver, key) for key in keys])
+    return made
+
+
+def outcomes(of: Basket) -> list[tuple[int, Outcome, str]]:
+    return [(told.download.key, told.outcome, told.why) for told in of.outcomes()]
+
+
+# ---- ASTM ---------------------------------------------------------------------------------------------------------
+
+
+async def test_6_2_3_orders_leave_one_after_the_other_on_a_quiet_line(tmp_path: Path) -> None:
+    waits = basket(ASTM, 1, 2)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        for key in (1, 2):
+            assert await enq(far) == ENQ
+            assert await read_session(far) == list(order(ASTM, key).messages)
+        await lines.until(lambda: len(outcomes(waits)) == 2)
+        assert await far.send(RESULT) == ACK * 6, "the line is neutral again"
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.SENT, ""), (2, Outcome.SENT, "")]
+    assert not waits.waiting
+
+
+async def test_6_2_7_1_an_order_gives_way_and_is_sent_afterwards(tmp_path: Path) -> None:
+    """LL-17: the analyzer's result first, whole; then the same order again."""
+    waits = basket(ASTM, 1)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        assert await enq(far) == ENQ
+        far.writer.write(ENQ)
+        await asyncio.sleep(0.02)
+        assert await far.send(RESULT) == ACK * 6
+        assert await enq(far) == ENQ
+        assert await read_session(far) == list(order(ASTM, 1).messages)
+        await lines.until(lambda: bool(outcomes(waits)))
+        await far.close()
+    assert [message.body for message in lines.messages] == [RESULT]
+    assert outcomes(waits) == [(1, Outcome.SENT, "")]
+
+
+async def test_6_5_1_2_an_order_refused_six_times_fails_and_the_line_goes_on(tmp_path: Path) -> None:
+    """LL-30: EOT; the order is kept for later by the lab database."""
+    waits = basket(ASTM, 1)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        assert await enq(far) == ENQ
+        far.writer.write(ACK)
+        for _ in range(lis1a.ATTEMPTS):
+            assert (await asyncio.wait_for(far.reader.readuntil(b"\n"), PATIENCE))[:2] == b"\x021"
+            far.writer.write(NAK)
+        assert await enq(far) == EOT
+        assert await far.send(RESULT) == ACK * 6
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.FAILED, "frame 1 refused 6 times")]
+
+
+async def test_6_2_6_an_analyzer_that_is_always_busy_is_left_alone_for_now(tmp_path: Path) -> None:
+    """LL-14, LL-15."""
+    waits = basket(ASTM, 1)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        for _ in range(lis1a.ATTEMPTS):
+            assert await enq(far) == ENQ
+            far.writer.write(NAK)
+        await lines.until(lambda: bool(outcomes(waits)))
+        assert await far.send(RESULT) == ACK * 6
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.FAILED, "ENQ refused 6 times")]
+    assert waits.woke(), "it connected, and spoke"
+
+
+async def test_an_order_waits_for_the_line_and_for_the_next_one_when_that_breaks(tmp_path: Path) -> None:
+    waits = basket(ASTM, 1)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        assert await enq(far) == ENQ
+        far.writer.write(ACK)
+        await asyncio.wait_for(far.reader.readuntil(b"\n"), PATIENCE)
+        await far.close()  # in the middle of it
+        await lines.until(lambda: not lines.states["xn"].connected)
+        assert (outcomes(waits), waits.waiting) == ([], False)
+        waits.fill([order(ASTM, 1)])  # as the order desk does, for it is pending still
+        again = await lines.connect("xn")
+        assert await enq(again) == ENQ
+        assert await read_session(again) == list(order(ASTM, 1).messages)
+        await lines.until(lambda: bool(outcomes(waits)))
+        await again.close()
+    assert outcomes(waits) == [(1, Outcome.SENT, "")]
+
+
+async def test_a_question_is_answered_before_an_order_that_waits(tmp_path: Path) -> None:
+    waits = Basket()
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        await far.ask(ENQ)
+        waits.fill([order(ASTM, 1)])
+        for frame in lis1a.session([QUERY], one_record_a_frame=True):
+            await far.ask(frame)
+        far.writer.write(EOT)
+        assert await enq(far) == ENQ
+        assert await read_session(far) == expected_answer(lines.messages[0])
+        assert await enq(far) == ENQ
+        assert await read_session(far) == list(order(ASTM, 1).messages)
+        await far.close()
+
+
+# ---- HL7 ----------------------------------------------------------------------------------------------------------
+
+OUL = "MSH|^~\\&|BA400|Bio|||20261122101500||OUL^R22^OUL_R22|R1|P|2.5.1\rSPM|1|7\rOBR|1\rOBX|1|NM|GLU||5\r"
+QBP = (
+    "MSH|^~\\&|BA400|Bio|||20261122101500||QBP^Q11^QBP_Q11|Q1|P|2.5.1|||ER|AL\r"
+    "QPD|WOS^Work Order Step^IHE_LABTF|T1|7\rRCP|I\r"
+)
+
+
+async def heard(far: Analyzer) -> list[hl7.Segment]:
+    """The next message of the host."""
+    block = await asyncio.wait_for(far.reader.readuntil(mllp.FS + b"\r"), PATIENCE)
+    return hl7.parse(block.strip(mllp.VT + mllp.FS + b"\r"))
+
+
+def reply(to: list[hl7.Segment], code: str = "AA", *, text: str = "", orders: str = "") -> bytes:
+    head = f"MSH|^~\\&|BA400|Bio|||20261122101501||ORL^O34^ORL_O34|L{to[0]['10']}|P|2.5.1\r"
+    return mllp.block(f"{head}MSA|{code}|{to[0]['10']}|{text}\r{orders}".encode())
+
+
+def tube(message: list[hl7.Segment]) -> str:
+    return next(segment["3"] or "" for segment in message if segment.type == "SAC")
+
+
+async def nothing_more(far: Analyzer) -> bool:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(far.reader.read(1), 0.1)
+    return True
+
+
+async def test_ml_03_the_next_order_leaves_when_the_one_before_was_answered(tmp_path: Path) -> None:
+    waits = basket(LAW, 1, 2)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        first = await heard(far)
+        assert (tube(first), first[0]["9.1"], first[0]["16"]) == ("107632600421", "OML", "AL")
+        assert await nothing_more(far)
+        far.writer.write(mllp.block(OUL.encode()))
+        assert (await heard(far))[1]["2"] == "R1", "a result in between is acknowledged"
+        far.writer.write(reply(first))
+        second = await heard(far)
+        assert tube(second) == "107632600422"
+        far.writer.write(reply(second))
+        await lines.until(lambda: len(outcomes(waits)) == 2)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.SENT, ""), (2, Outcome.SENT, "")]
+    kinds = [b"|ORL^" in message.body for message in lines.messages]
+    assert kinds == [False, True, True], "replies are kept and shown"
+
+
+@pytest.mark.parametrize(
+    ("answered", "why"),
+    [
+        (lambda to: reply(to, "AE", text="unknown test"), "AE unknown test"),
+        (lambda to: reply(to, "AR"), "AR"),
+        (lambda to: reply(to, "CR"), "CR"),
+        (lambda to: reply(to, orders="ORC|OK|1\rORC|UA|2\r"), "1 tests the analyzer cannot take (UA)"),
+    ],
+)
+async def test_h7_04_an_order_that_is_refused_says_why_and_the_next_is_sent(
+    tmp_path: Path, answered: Callable[[list[hl7.Segment]], bytes], why: str
+) -> None:
+    waits = basket(LAW, 1, 2)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(answered(await heard(far)))
+        far.writer.write(reply(await heard(far)))
+        await lines.until(lambda: len(outcomes(waits)) == 2)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.REFUSED, why), (2, Outcome.SENT, "")]
+
+
+async def test_ml_05_without_a_reply_it_fails_and_a_reply_to_something_else_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_hl7, "PATIENCE", 0.2)
+    waits = basket(LAW, 1)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        message = await heard(far)
+        message[0].fields[10] = "another"
+        far.writer.write(reply(message))
+        await lines.until(lambda: bool(outcomes(waits)))
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.FAILED, "no reply in 30 s")]
+
+
+async def test_h7_02_after_ca_the_word_on_the_content_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An analyzer that says CA and no more has taken it, but the next one waits as long as for a reply."""
+    monkeypatch.setattr(connection_hl7, "PATIENCE", 0.3)
+    waits = basket(LAW, 1, 2, 3)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        first = await heard(far)
+        far.writer.write(reply(first, "CA"))
+        assert await nothing_more(far)
+        far.writer.write(reply(first, "AE", text="unknown test"))
+        far.writer.write(reply(await heard(far), "CA"))
+        far.writer.write(reply(await heard(far)))
+        await lines.until(lambda: len(outcomes(waits)) == 3)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.REFUSED, "AE unknown test"), (2, Outcome.SENT, ""), (3, Outcome.SENT, "")]
+
+
+async def test_an_unanswered_order_stays_pending_when_the_line_breaks(tmp_path: Path) -> None:
+    waits = basket(LAW, 1)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        first = await heard(far)
+        await far.close()
+        await lines.until(lambda: not lines.states["ba"].connected)
+        assert outcomes(waits) == []
+        waits.fill([order(LAW, 1)])
+        again = await lines.connect("ba")
+        assert tube(await heard(again)) == tube(first)
+        await again.close()
+
+
+def two_tubes(_analyzer: AnalyzerSettings, driver: Driver) -> Callable[[Message], list[bytes] | None]:
+    """A laboratory that knows two tubes for every question."""
+    works = [WorkOrder(number, ("GLU",), query_raw="") for number in ("7", "8")]
+    return lambda message: driver.answer(driver.decode(message), works)
+
+
+async def test_law_03_the_answers_second_oml_waits_for_the_orl_of_the_first(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", HL7, answers=two_tubes) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(QBP.encode()))
+        kinds = [(await heard(far))[0]["9.1"]]
+        first = await heard(far)
+        assert [*kinds, first[0]["9.1"], tube(first)] == ["RSP", "OML", "7"]
+        assert await nothing_more(far)
+        far.writer.write(reply(first, "AE"))
+        assert tube(await heard(far)) == "8", "a tube that is refused does not hold up another"
+        await far.close()
+
+
+# ---- results only -------------------------------------------------------------------------------------------------
+
+
+async def test_results_only_a_question_is_stored_and_nothing_is_said(tmp_path: Path) -> None:
+    silent = replace(XN, orders="none")
+    async with running(tmp_path / "journal", silent, answers=lambda *_: lambda _: None) as lines:
+        far = await lines.connect("xn")
+        assert await far.send(QUERY) == ACK * 4
+        assert await nothing_more(far)
+        assert await far.send(RESULT) == ACK * 6
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 2)
+
+
+async def test_results_only_in_hl7_a_question_is_rejected_and_is_no_trouble(tmp_path: Path) -> None:
+    silent = replace(HL7, orders="none")
+    async with running(tmp_path / "journal", silent, answers=lambda *_: lambda _: None) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(QBP.replace("|||ER|AL", "").encode()))
+        told = (await heard(far))[1]
+        assert (told["1"], told["2"], told["3"]) == ("AR", "Q1", "orders are not served here")
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 1)
+    assert lines.states["ba"].refused == 0
+
+
+def test_a_basket_never_gives_out_what_is_on_its_way() -> None:
+    waits = basket(ASTM, 1, 2)
+    taken = waits.take()
+    assert taken is not None and taken.key == 1
+    waits.fill([order(ASTM, 1), order(ASTM, 2)])
+    assert [one.key for one in (waits.take(), waits.take()) if one] == [2]
+    waits.tell(taken, Outcome.SENT)
+    waits.fill([order(ASTM, 1)])
+    assert waits.take() is None, "the lab database does not know yet"
+    waits.settled([Told(taken, Outcome.SENT)])
+    waits.fill([order(ASTM, 1)])
+    assert waits.take() is not None
