@@ -69,7 +69,7 @@ def usual(form: Driver, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", ASTM)
-def test_rc_12_sender_the_other_codec_reads_the_same_fields(name: str) -> None:
+def test_rc_12_5_4_1_sender_the_other_codec_reads_the_same_fields(name: str) -> None:
     bodies = [usual(load_driver(name), body) for body in told(name)]
     assert bodies
     for body in bodies:
@@ -116,7 +116,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))
-def test_rc_33_an_order_unasked_in_records(name: str) -> None:
+def test_rc_33_8_4_3_sender_an_order_unasked_in_records(name: str) -> None:
     assert load_driver(name).push([WORK], STAMP) == [WHOLE[name]]
 
 

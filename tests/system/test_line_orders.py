@@ -232,7 +232,9 @@ async def test_ml_05_without_a_reply_it_fails_and_a_reply_to_something_else_is_n
     assert outcomes(waits) == [(1, Outcome.FAILED, "no reply in 30 s")]
 
 
-async def test_h7_02_after_ca_the_word_on_the_content_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_h7_02_2_9_3_after_ca_the_word_on_the_content_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An analyzer that says CA and no more has taken it, but the next one waits as long as for a reply."""
     monkeypatch.setattr(connection_hl7, "PATIENCE", 0.3)
     waits = basket(LAW, 1, 2, 3)
