@@ -39,6 +39,8 @@ class Note(StrEnum):
     AMENDED = "amended"  # status C and another value
     DUPLICATE = "duplicate"  # the whole message once more
     QC = "qc"
+    QUERY = "query"  # asks what to run
+    ORDERED = "ordered"  # runs exactly what it was told to
     QC_HISTORY = "qc-history"  # controls of past days, caught up with
 
 
@@ -112,13 +114,16 @@ class Row:
 class Said:
     """A message before it is a step: its bytes, its rows, and how the line cuts it.
 
-    `frame` is the most characters of text in a frame; 0 means one record a frame; ignored by HL7.
+    `frame` is the most characters of text in a frame; 0 means one record a frame; ignored by HL7. `bare`: its frames
+    end without a CR. `turns`: what a dialect of blocks writes, each with what must be heard before the next.
     """
 
     body: bytes
     rows: tuple[Row, ...]
     frame: int = 240
     control_id: str = ""
+    bare: bool = False
+    turns: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class Step:
     analyzer: str
     seq: int
     note: Note
-    type: str  # result | qc
+    type: str  # result | qc | query
     said: Said
     burst: bool = False  # sent without the pause that paces the day
 
@@ -164,7 +169,7 @@ class Analyzer:
     """
 
     name: str
-    speaks: str  # ASTM | HL7
+    speaks: str  # ASTM | HL7 | blocks
     containers: str
     menu: Mapping[str, Item]
     say: Callable[[Task], Said]
