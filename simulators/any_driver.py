@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from random import Random
 
 from drivers.driver import Decoded, Driver
 from simulators import marks, retell, retell_text
-from simulators.day import INDIA, damm, made_up_day
+from simulators.day import INDIA, damm
 from simulators.page import Page
 from simulators.step import Analyzer, Day, Note, Row, Said, Step, Task
 from simulators.templates import Template, Templates
@@ -44,7 +44,7 @@ class Mouth:
     def __init__(self, found: Templates, seed: int, clock: Callable[[], datetime], spare: Iterator[str]) -> None:
         self.templates, self.driver = found, found.driver
         self.rng, self._clock, self._spare = Random(f"{seed}/{found.driver.name}"), clock, spare
-        self._numbers, self._turn = itertools.count(1), itertools.cycle(found.results or (None,))
+        self._numbers, self._turn = itertools.count(1), itertools.cycle(found.results)
 
     @property
     def now(self) -> datetime:
@@ -53,14 +53,13 @@ class Mouth:
 
     def result(self, sample_id: str) -> Step:
         """A result of this tube, from the next template that can be used. Raises ValueError when none can."""
-        ids = itertools.chain([sample_id], self._spare)
         for template in itertools.islice(self._turn, len(self.templates.results)):
+            ids = itertools.chain([sample_id], self._spare)
             try:
-                made = retell_any(template, lambda _: next(ids), self.now, self.rng)  # type: ignore[arg-type]
+                made = retell_any(template, partial(_next, ids), self.now, self.rng)
             except retell.Unusable:
-                ids = itertools.chain([sample_id], self._spare)
                 continue
-            return self.step(made.parts, made.decoded, template.frame, Note.NORMAL)  # type: ignore[union-attr]
+            return self.step(made.parts, made.decoded, template.frame, Note.NORMAL)
         raise ValueError(f"no recorded result of {self.driver.title} can be told anew")
 
     def step(self, parts: Sequence[str], said: Decoded, frame: int, note: Note) -> Step:
@@ -84,16 +83,20 @@ class Mouth:
         return Said(page.bytes(), rows, control_id=control_id)
 
 
+def _next(ids: Iterator[str], _old: str) -> str:
+    return next(ids)
+
+
 def retell_any(template: Template, new_id: retell.NewId, now: datetime, rng: Random | None) -> retell.Made:
     """A template told anew, in whatever language it is. Raises Unusable."""
     tell = retell_text.retold if template.driver.speaks == "blocks" else retell.retold
     return tell(template, new_id, now, rng)
 
 
-def made_up_ids(now: datetime) -> Iterator[str]:
+def made_up_ids(now: datetime, first: int = 1, step: int = 1) -> Iterator[str]:
     """Numbers that look registered and are nobody's: a site 999, the day, a serial, the right check digit."""
     local = now.astimezone(INDIA)
-    for serial in range(1, 10_000):
+    for serial in range(first, 10_000 if step > 0 else 0, step):
         digits = f"999{local.year % 10}{local:%j}{serial:04d}"
         yield digits + damm(digits)
 
@@ -107,11 +110,3 @@ def ids_for(driver: Driver, day: Day) -> list[str]:
 def plan(mouth: Mouth, ids: Sequence[str]) -> list[Step]:
     """A result of each tube, in order."""
     return [mouth.result(sample_id) for sample_id in ids]
-
-
-def renumbered(steps: Sequence[Step], after: int) -> list[Step]:
-    """The steps with numbers that follow `after`."""
-    return [replace(step, seq=after + place) for place, step in enumerate(steps, 1)]
-
-
-__all__ = ["Mouth", "as_analyzer", "ids_for", "made_up_day", "made_up_ids", "plan", "renumbered", "retell_any", "speaks"]

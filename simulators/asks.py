@@ -52,6 +52,10 @@ def unchecked(_answer: Answer, _page: Page, _order: Line) -> None:
     """This family takes any order."""
 
 
+def any_whole(_answer: Answer) -> None:
+    """This family takes any answer."""
+
+
 def component(number: int) -> Codes:
     """The codes of O-5, each repeat's component of that number."""
 
@@ -63,6 +67,9 @@ def component(number: int) -> Codes:
     return codes
 
 
+FOURTH = component(4)
+
+
 @dataclass(frozen=True, slots=True)
 class Asks:
     """One family. `sample_id` is where an O record has it, `codes` takes the codes out of it; `check` raises Refused;
@@ -71,9 +78,9 @@ class Asks:
     the cells of the differential?"""
 
     sample_id: str = "3.1"
-    codes: Codes = component(4)
+    codes: Codes = FOURTH
     check: Check = unchecked
-    whole: Callable[[Answer], None] = lambda _answer: None
+    whole: Callable[[Answer], None] = any_whole
     many: bool = False
     patience: float = 15.0
     cancels: bool = False
@@ -181,9 +188,7 @@ ASKS: Mapping[str, Asks] = {
     "generic_astm": Asks(),
     "horiba_yumizen": Asks(modes={"CBC": False, "DIF": True}),
     "mindray_bs": Asks("4.1", component(1), _of_mindray, _mindray_kind),
-    "ortho_vitros": Asks(
-        codes=_vitros_codes, check=_of_vitros, whole=_one_record_a_frame, patience=10.0, cancels=True
-    ),
+    "ortho_vitros": Asks(codes=_vitros_codes, check=_of_vitros, whole=_one_record_a_frame, patience=10.0, cancels=True),
     "roche_cobas_c311": Asks("3", check=_of_roche, whole=_roche_kind),
     "roche_cobas_e411": Asks("3", check=_of_roche, whole=_roche_kind),
     "snibe_maglumi": Asks(whole=_snibe_name),

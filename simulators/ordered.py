@@ -45,8 +45,10 @@ def counted(driver: Driver, differential: bool) -> tuple[str, ...]:
     """The codes of a blood count, with or without the cells of the differential: one for each test of the driver."""
     found: dict[str, str] = {}
     for code, meaning in driver.tests.items():
-        if meaning.kind is Kind.MEASUREMENT and meaning.test in values.BLOOD and (
-            differential or meaning.test not in CELLS
+        if (
+            meaning.kind is Kind.MEASUREMENT
+            and meaning.test in values.BLOOD
+            and (differential or meaning.test not in CELLS)
         ):
             found.setdefault(meaning.test or "", code)
     return tuple(found.values())
@@ -119,7 +121,8 @@ def _of_records(found: Templates, tests: Sequence[Wanted], rng: Random) -> Templ
     kind = record_of_rows(found.driver)
     first = next(number for number, line in enumerate(page.lines) if line.type == kind)
     tail = [line for line in page.lines if line.type == "L"]
-    known = {row.said.code: row for each in (*found.results, base) for row in rows[each] if _fits(row, page)}
+    able = [row for each in (*found.results, base) for row in rows[each] if _fits(row, page)]
+    known = {row.said.code: row for row in sorted(able, key=_quiet)}
     plain = next((row for row in rows[base] if vary.is_number(row.said.value or "")), None)
     made = [_row(found.driver, test, known.get(test.code), plain, rng) for test in tests]
     head = page.lines[:first]
@@ -130,6 +133,12 @@ def _of_records(found: Templates, tests: Sequence[Wanted], rng: Random) -> Templ
 
 def _text(line: Line) -> str:
     return line.marks[0].join(line.fields) + line.end
+
+
+def _quiet(row: Recorded) -> int:
+    """The more, the less the analyzer said beside the number."""
+    plain = row.said.flags in ((), ("",), ("N",)) and row.said.status in (None, "", "F")
+    return plain + (not row.said.comments or set("".join(row.said.comments)) <= {"0"})
 
 
 def _fits(row: Recorded, page: Page) -> bool:

@@ -279,7 +279,7 @@ def send_turns(line: Waiting, step: Step, manner: Manner) -> bool:
 
 
 def talk(line: Waiting, turns: Sequence[tuple[bytes, bytes]], seconds: float) -> bytes | None:
-    """Write each turn and wait for what must be heard after it; what came behind the last of it, None when it failed."""
+    """Write each turn and wait for what must be heard after it; what came behind the last, None when one failed."""
     line.read(0)  # what was left on the line answers nothing of ours
     heard = b""
     for data, wanted in turns:

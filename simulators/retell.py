@@ -81,8 +81,11 @@ def _new_value(driver: Driver, line: Line, row: Observation, rng: Random) -> Non
     old = line.get(where) or ""
     new = vary.field(old, row.value, rng)
     line.put(where, new)
-    if len(old.strip()) > 2 and vary.is_number(old):
-        line.swap(old.strip(), new.strip())  # R-10 and OBX-13 repeat it
+    number = vary.NUMBER.search(row.value or "")
+    at = old.find(number[0]) if number else -1
+    for begin, end in {(0, len(old)), (at, at + len(number[0]) if number else at)}:
+        if end - begin > 2 and vary.is_number(old[begin:end]):
+            line.swap(old[begin:end].strip(), new[begin:end].strip())  # R-10 and OBX-13 repeat it
 
 
 def rename(driver: Driver, page: Page, old: str, new: str) -> None:

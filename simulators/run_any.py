@@ -5,7 +5,7 @@ Turns names, ids and addresses into a mouth, a line and a player. Law: the place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,12 +44,10 @@ def _utc_now() -> datetime:
 
 def mouth(wanted: Wanted, clock: Callable[[], datetime] = _utc_now) -> Mouth:
     """What makes this analyzer's messages. KeyError: no such driver or framing; ValueError: nothing was recorded."""
-    return Mouth(templates(wanted.name, wanted.captures, wanted.framing), wanted.seed, clock, _spare(clock))
-
-
-def _spare(clock: Callable[[], datetime]) -> Iterator[str]:
-    """Numbers for messages that name more tubes than one, from the end of what could be made up."""
-    return iter(list(made_up_ids(clock()))[::-1])
+    return Mouth(
+        templates(wanted.name, wanted.captures, wanted.framing), wanted.seed, clock,
+        made_up_ids(clock(), 9999, -1),  # for messages that name more tubes than one
+    )  # fmt: skip
 
 
 def tubes(wanted: Wanted, voice: Mouth) -> list[str]:
@@ -96,6 +94,8 @@ def play_any(
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
     amiss = Faults(wanted.seed, stop)
     amiss.set([chosen(text, speaks(voice.driver)) for text in fault])
+    if to and to.startswith("folder:") and any(wait for step in steps for _, wait in step.said.turns or ((b"", b"x"),)):
+        raise ValueError(f"{voice.driver.title} waits for answers: a folder gives none")
     line = amiss.on(opener(to, listen))
     more = talks.more if talks else _nothing_more
     kept = Books(books, called or name)

@@ -47,7 +47,8 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """All templates of one driver, those that name a tube in every row first."""
+    """All templates of one driver: where there are such, only results that name a tube in every row and in which
+    nothing is odd."""
 
     driver: Driver
     results: tuple[Template, ...]
@@ -72,10 +73,11 @@ def templates(name: str, given: Sequence[Path] = (), framing: str = "") -> Templ
     found = [Template(site, one.parts, one.frame, one.decoded) for one in found]
     results = [one for one in found if one.decoded.type is MessageType.RESULT and one.numbers]
     named = [one for one in results if _names_its_tubes(one)]
+    sound = [one for one in named if not one.decoded.problems]
     asked = [one for one in found if one.decoded.type is MessageType.QUERY and one.decoded.query_sample_ids]
     if not results and not asked:
         raise ValueError(f"there is no whole result or question of {driver.title} in these captures")
-    return Templates(site, tuple(named or results), tuple(asked))
+    return Templates(site, tuple(sound or named or results), tuple(asked))
 
 
 def _names_its_tubes(one: Template) -> bool:
@@ -122,7 +124,7 @@ def _cut(data: bytes) -> int:
     """How a recording's frames are cut: 0 for one record in each, else the most text of one."""
     frames = _FRAME.findall(data)
     texts = [text for text, _ in frames]
-    if len(frames) > 1 and all(text.removesuffix(b"\r").count(b"\r") == 0 for text in texts):
-        if all(text.endswith(b"\r") or end == b"\x03" for text, end in frames):
-            return 0
+    one_each = not any(b"\r" in text.removesuffix(b"\r") for text in texts)
+    if len(frames) > 1 and one_each and all(text.endswith(b"\r") or end == b"\x03" for text, end in frames):
+        return 0
     return max(map(len, texts)) if any(end == b"\x17" for _, end in frames) else WHOLE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from drivers.driver import Message
-from drivers.wire import lis1a
 from middleware import block_sender, connection, pipeline
 from middleware.host_orders import answerer
 from middleware.journal import Journal
