@@ -19,12 +19,13 @@ FIELD = "\x1c"
 @dataclass(frozen=True, slots=True)
 class AsksBlocks:
     """One family. `orders` reads a block of the lab, given the question ("" when it was not asked); `took` is the block
-    that says so, `poll` the one that asks for anything there is; "" for none."""
+    that says so, `poll` the one that asks for anything there is; "" for none. `complains`: NAK when no answer came."""
 
     orders: Callable[[str, str], Orders]
     patience: float = 15.0
     took: str = ""
     poll: str = ""
+    complains: bool = False
 
 
 def _au(text: str, question: str) -> Orders:
@@ -60,7 +61,7 @@ def _dimension(text: str, _question: str) -> Orders:
 
 
 ASKS_BLOCKS: Mapping[str, AsksBlocks] = {
-    "beckman_au": AsksBlocks(_au, patience=3.0),
+    "beckman_au": AsksBlocks(_au, patience=3.0, complains=True),
     "siemens_dimension": AsksBlocks(
         _dimension, took=FIELD.join(["M", "A", "", "A", "1", "1", ""]), poll=FIELD.join(["P", "1", "1", "1", "0", ""])
     ),

@@ -75,6 +75,16 @@ def turns(driver: Driver, parts: Sequence[str]) -> tuple[Turn, ...]:
         said.insert(0, (ENQ, ACK))
     if (ENQ in framing.answers and framing.until != EOT) or framing.message_end:
         said.append((framing.message_end or EOT, b""))
+    if driver.name == "siemens_rapidpoint":
+        said = [*_announced(driver, parts[0]), *said]
     if driver.name == "siemens_dimension" and re.match(r"[RC]\x1c", parts[-1]):
         said += [(b"", M_ACCEPTED), (ACK, b"")]
     return tuple(said)
+
+
+def _announced(driver: Driver, text: str) -> list[Turn]:
+    """A RAPIDPoint says that a sample is ready, is asked for it and acknowledges that; an EOT ends the request."""
+    framing = driver.framing or Framing()
+    items = [f"{item}\x1c" for item in text.split("\x1c") if item.lstrip("\x1e").startswith(("aMOD", "iIID", "rSEQ"))]
+    ready = f"SMP_NEW_AV\x1c\x1e{''.join(items).lstrip(chr(30))}\x1e"
+    return [(block(driver, ready), framing.ack), (b"", EOT), (framing.ack, b"")]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from random import Random
+from types import MappingProxyType
 from typing import NamedTuple
 
 from drivers.driver import Driver, Kind, Observation, load_driver
@@ -33,12 +35,20 @@ class Recorded(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A test to tell: its code, the units that say its usual value as the catalogue does, and that value; no units and
-    no value where nobody knows what the code measures."""
+    """A test to tell: its code, the units it may be said in (unit → factor that leads to the catalogue's, the plain one
+    first) and its usual value in the catalogue's; none of both where nobody knows what the code measures."""
 
     code: str
-    units: tuple[str, ...] = ()
-    value: str | None = None
+    units: Mapping[str, str] = MappingProxyType({})
+    value: Decimal | None = None
+    decimals: int = 0
+
+    def said_in(self, unit: str, decimals: int | None = None) -> str | None:
+        """The usual value as it is printed in that unit, with so many decimals; None when it is not known."""
+        factor = self.units.get(unit)
+        if self.value is None or factor is None:
+            return None
+        return values.printed(self.value / Decimal(factor), self.decimals if decimals is None else decimals)
 
 
 def counted(driver: Driver, differential: bool) -> tuple[str, ...]:
@@ -70,8 +80,11 @@ def _wanted(driver: Driver, codes: Sequence[str], rng: Random) -> list[Wanted]:
     measured = {code: _test_of(driver, code) for code in codes}
     tests = tuple(filter(None, measured.values()))
     drawn = values.draw(rng, DaySample("", "", tests), tests, Note.NORMAL)
-    return [Wanted(code, _units(driver, code, test), drawn.get(test)) if test else Wanted(code)
-            for code, test in measured.items()]  # fmt: skip
+    made = []
+    for code, test in measured.items():
+        known = (_units(driver, code, test), Decimal(drawn[test]), values.decimals_of(test)) if test in drawn else ()
+        made.append(Wanted(code, *known))
+    return made
 
 
 def _test_of(driver: Driver, code: str) -> str:
@@ -81,15 +94,16 @@ def _test_of(driver: Driver, code: str) -> str:
     return test if test in values.USUAL else ""
 
 
-def _units(driver: Driver, code: str, test: str) -> tuple[str, ...]:
-    """The units in which a driver sends the catalogue's own numbers, plain letters first; a well-behaved analyzer uses
-    those of others."""
+def _units(driver: Driver, code: str, test: str) -> dict[str, str]:
+    """The units in which a driver sends a test, the catalogue's own in plain letters first; a well-behaved analyzer
+    uses those of others."""
     meaning = driver.tests.get(code)
     if meaning is None:
         others = (each for name in SPELL for each in load_driver(name).tests.values())
         meaning = next((each for each in others if test in (each.test or "").split("|")), None)
-    found = [unit for unit, (_, factor) in meaning.units.items() if factor == "1"] if meaning else []
-    return tuple(sorted(found, key=lambda unit: (not unit.isascii(), unit == "")))
+    factors = {unit: factor for unit, (_, factor) in meaning.units.items()} if meaning else {}
+    plain = sorted(factors, key=lambda unit: (factors[unit] != "1", unit == "", not unit.isascii()))
+    return {unit: factors[unit] for unit in plain}
 
 
 def _read(like: Template, parts: Sequence[str]) -> Template:
@@ -158,7 +172,8 @@ def _row(driver: Driver, test: Wanted, own: Recorded | None, plain: Recorded | N
         _renamed(driver, row, source.said.code or "", test)
     where = value_address(driver, row)
     old = row.get(where) or ""
-    usual = test.value if own is None or (own.said.unit or "") in test.units else None
+    unit = own.said.unit or "" if own else next(iter(test.units), "")
+    usual = test.said_in(unit, _decimals(old) if own else None)
     new = usual or vary.field(old, source.said.value, rng)
     row.put(where, new)
     if len(old.strip()) > 2:
@@ -166,6 +181,11 @@ def _row(driver: Driver, test: Wanted, own: Recorded | None, plain: Recorded | N
     if usual and driver.flag and row.get(place(driver.flag)[1]):
         row.put(place(driver.flag)[1], "N")
     return lines
+
+
+def _decimals(text: str) -> int:
+    number = vary.NUMBER.search(text)
+    return len(number[0].replace(",", ".").partition(".")[2]) if number else 0
 
 
 def _renamed(driver: Driver, row: Line, old: str, test: Wanted) -> None:
@@ -178,7 +198,7 @@ def _renamed(driver: Driver, row: Line, old: str, test: Wanted) -> None:
     for spot in (*names, *filter(None, [NAMES_AT.get(driver.name)])):
         row.put(spot, test.code)
     if test.units and driver.unit:
-        row.put(place(driver.unit)[1], test.units[0])
+        row.put(place(driver.unit)[1], next(iter(test.units)))
     for address, text in ((driver.flag, "N"), (driver.range, "")):
         if address and row.get(place(address)[1]):
             row.put(place(address)[1], text)
@@ -244,7 +264,8 @@ def _dimension(found: Templates, tests: Sequence[Wanted], rng: Random) -> list[s
     head = found.results[0].parts[0].split(FIELD)[:10]
     fields = [*head, str(len(tests))]
     for test in tests:
-        fields += [test.code, test.value or f"{rng.randint(10, 99)}", next(iter(test.units), ""), ""]
+        unit = next(iter(test.units), "")
+        fields += [test.code, test.said_in(unit) or f"{rng.randint(10, 99)}", unit, ""]
     return [FIELD.join([*fields, ""])]
 
 

@@ -169,6 +169,9 @@ class TwoWay:
         framing = driver.framing or blocks.Framing()
         text = hear.text(line, framing, family.patience, heard)
         if text is None:
+            if step:
+                self._say(f"no answer in {family.patience:.0f} s")
+                line.line.write(blocks.NAK if family.complains else b"")
             return {}
         question = blocks.texts(framing, step.said.body)[0].decode("latin-1") if step else ""
         orders = family.orders(text.decode("latin-1"), question)

@@ -17,17 +17,23 @@ from threading import Event
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
+from fastapi.testclient import TestClient
 
 from drivers.driver import Message
 from middleware import block_sender, connection, pipeline
+from middleware.actions.register import Registered
 from middleware.host_orders import answerer
 from middleware.journal import Journal
 from middleware.lab import Lab
-from middleware.schema import OrderTest, ResultRow
+from middleware.schema import OrderTest, ResultRow, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import LineState, run_lines
+from server.lab.app import create_app
+from simulators import two_way
 from simulators.run_any import Wanted, play_any
-from tests.labs import Desk
+from simulators.two_way import FAMILIES as FAMILIES_THAT_ASK
+from tests.labs import PASSWORD, Desk
 
 PATIENCE = 20.0  # seconds; only a broken test waits so long
 
@@ -97,43 +103,133 @@ async def simulate(line: Line, wanted: Wanted, **how: Any) -> list[str]:
     return said
 
 
-FAMILIES: dict[str, tuple[tuple[str, ...], dict[str, str], dict[str, Any]]] = {
-    # driver: tests that are ordered, the site's own codes, other settings
-    "abbott_architect": (("TSH", "FT4"), {"241": "TSH", "651": "FT4"}, {}),
-    "beckman_access": (("TSH", "FERR"), {}, {}),
-    "beckman_au": (("CREAT", "UREA"), {"014": "CREAT", "097": "UREA"}, {"units": {"014": "mg/dL", "097": "mg/dL"}}),
-    "biosystems_ba400": (("CREAT", "ALT"), {}, {}),
-    "erba_xl": (("CREAT", "K", "GLUR"), {}, {}),
-    "generic_astm": (("TSH", "CRP"), {}, {}),
-    "generic_hl7": (("UREA", "NA"), {}, {}),
-    "horiba_yumizen": (("CBC",), {}, {}),
-    "mindray_bc": (("CBC",), {}, {}),
-    "mindray_bs": (("CREAT", "TP"), {}, {}),
-    "mindray_chem_hl7": (("CREAT", "ALT"), {"4": "CREAT", "5": "ALT"}, {}),
-    "ortho_vitros": (("TSH", "FERR", "CREAT"), {"032": "FERR", "014": "TSH", "002": "CREAT"}, {}),
-    "roche_cobas_c311": (("CREAT", "ALT", "K"), {}, {}),
-    "roche_cobas_e411": (("TSH", "FERR"), {}, {}),
-    "siemens_dimension": (("CREAT", "CHOL"), {}, {}),
-    "snibe_maglumi": (("TSH", "FT4"), {}, {}),
-    "sysmex_ca": (("PT", "INR", "APTT"), {}, {}),
-    "sysmex_xn": (("CBC",), {}, {}),
-    "thermo_indiko": (("ALB", "CREAT"), {}, {}),
+@dataclass(frozen=True)
+class Case:
+    """A family: what is ordered, what the analyzer must be told to run, and what the site has set. `beside` is ordered
+    too and nothing for this analyzer."""
+
+    tests: tuple[str, ...]
+    told: str
+    beside: str = "RF"
+    codes: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    framing: str = ""
+
+
+COUNT = "HGB RBC HCT MCV MCH MCHC RDW-CV WBC NEUT% LYMPH% MONO% EO% BASO% NEUT# LYMPH# MONO# EO# BASO# PLT MPV"
+SITE_UNITS = {"014": "mg/dL", "097": "mg/dL"}
+FAMILIES = {
+    "abbott_architect": Case(("TSH", "FERR"), "241 651", codes={"241": "TSH", "651": "FERR"}),
+    "beckman_access": Case(("TSH", "FERR"), "TSH Ferritin"),
+    "beckman_au": Case(("CREAT", "UREA"), "014 097", codes={"014": "CREAT", "097": "UREA"}, units=SITE_UNITS),
+    "biosystems_ba400": Case(("CREAT", "ALT"), "CREATININE ALT-GPT"),
+    "erba_xl": Case(("CREAT", "K"), "CR K"),
+    "generic_astm": Case(("TSH", "CRP"), "TSH CRP", beside=""),
+    "generic_hl7": Case(("UREA", "NA"), "UREA NA", beside=""),
+    "horiba_yumizen": Case(("CBC",), "DIF", "ESR"),
+    "mindray_bc": Case(("CBC",), "CBC+DIFF", "ESR"),
+    "mindray_bs": Case(("CREAT", "TP"), "CR TP"),
+    "mindray_chem_hl7": Case(("CREAT", "ALT"), "4 5", codes={"4": "CREAT", "5": "ALT"}),
+    "ortho_vitros": Case(("TSH", "FERR"), "014 032", codes={"032": "FERR", "014": "TSH"}),
+    "roche_cobas_c311": Case(("CREAT", "ALT", "K"), "690 685 990"),
+    "roche_cobas_e411": Case(("TSH", "FERR"), "8 3"),
+    "siemens_dimension": Case(("CREAT", "CHOL"), "CREA CHOL"),
+    "snibe_maglumi": Case(("TSH", "FT4"), "TSH FT4"),
+    "sysmex_ca": Case(("PT", "INR", "APTT"), "041 043 044 051", "DDIMER"),
+    "sysmex_xn": Case(("CBC",), COUNT, "ESR"),
+    "thermo_indiko": Case(("ALB", "CREAT"), "ALB CR"),
 }
+MODES = {"horiba_yumizen", "mindray_bc"}  # told a mode: they count more than is awaited
+FRAMINGS = {("beckman_au", "stx_bcc"), ("beckman_au", "enq"), ("snibe_maglumi", "simple")}
+NOBODY = "107632699905"  # well-formed, and no tube of ours
 
 
-def unit(name: str) -> AnalyzerSettings:
-    _, codes, more = FAMILIES[name]
-    return AnalyzerSettings("unit", name, name, "tcp-listen://127.0.0.1:0", codes=codes, **more)
+def unit(name: str, framing: str = "") -> AnalyzerSettings:
+    case = FAMILIES[name]
+    return AnalyzerSettings("unit", name, name, "tcp-listen://127.0.0.1:0", codes=case.codes, units=case.units,
+                            framing=framing)  # fmt: skip
 
 
+ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # PostgreSQL has nothing to add here
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(("name", "framing"), [*((name, "") for name in FAMILIES), *sorted(FRAMINGS)])
+async def test_exactly_what_is_ordered_is_run_and_filed(name: str, framing: str, desk: Desk, tmp_path: Path) -> None:
+    case = FAMILIES[name]
+    visit = desk.register(*case.tests, *filter(None, [case.beside]))
+    tube = desk.sample_id(visit)
+    async with line_of(desk.lab, unit(name, framing), tmp_path) as line:
+        said = await simulate(line, Wanted(name, ask=[tube], framing=framing))
+    assert said == [f"{tube}: {case.told}"]
+    filed(desk, visit, case)
+    assert {row["rule"] for row in desk.tray()} <= ({"not_ordered"} if name in MODES else set())
+
+
+def filed(desk: Desk, visit: Registered, case: Case) -> None:
+    """Results of the ordered tests, of no other, each waiting on the worklist; what lies beside is still awaited."""
+    results = desk.rows(ResultRow)
+    ordered = {row["test"] for row in desk.rows(OrderTest, order_id=visit.order_id)} - {case.beside}
+    assert {row["test"] for row in results} == ordered and len(results) == len(ordered)
+    assert {row["state"] for row in results} <= {"held", "autoverified"}
+    assert {row["analyzer"] for row in results} == {"unit"}
+
+
+@ON_SQLITE
 @pytest.mark.parametrize("name", FAMILIES)
-async def test_the_ordered_tests_are_asked_for_run_and_filed(name: str, desk: Desk, tmp_path: Path) -> None:
-    visit = desk.register(*FAMILIES[name][0])
-    tubes = [desk.sample_id(visit, at) for at in range(len(visit.sample_pks))]
+async def test_a_tube_that_nobody_registered_runs_nothing(
+    name: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each family's own way to say so; two are told nothing at all, and wait in vain."""
+    silent = name in ("beckman_access", "beckman_au")
+    if silent:
+        family: Any = FAMILIES_THAT_ASK[name]
+        monkeypatch.setitem(two_way.FAMILIES, name, replace(family, patience=0.1))  # type: ignore[misc]
     async with line_of(desk.lab, unit(name), tmp_path) as line:
-        said = await simulate(line, Wanted(name, ask=tubes))
-    print(said, desk.tray())
-    ordered = {row["test"]: row["state"] for row in desk.rows(OrderTest, order_id=visit.order_id)}
-    results = {row["test"]: (row["state"], row["display"]) for row in desk.rows(ResultRow)}
-    print(ordered, results)
-    assert set(results) == set(ordered)
+        said = await simulate(line, Wanted(name, ask=[NOBODY]))
+    assert said[-1] == f"{NOBODY}: nothing is ordered"
+    assert len(said) == 1 + silent
+    assert desk.rows(ResultRow) == [] and desk.tray() == []
+
+
+@ON_SQLITE
+async def test_from_the_registration_page_to_the_result(desk: Desk, tmp_path: Path) -> None:
+    """One question about two tubes and a stranger, with the backtick of an Erba."""
+    visit = await asyncio.to_thread(registered_on_the_page, desk, "CREAT", "K", "GLUR")
+    tubes = [str(row["sample_id"]) for row in desk.rows(Sample)]
+    assert len(tubes) == 2, "one tube each for serum and fluoride plasma"
+    async with line_of(desk.lab, unit("erba_xl"), tmp_path) as line:
+        said = await simulate(line, Wanted("erba_xl", ask=[tubes[0], NOBODY, tubes[1]]))
+    told = {each.partition(":")[0]: each.partition(": ")[2] for each in said}
+    assert sorted(told.values()) == ["CR K", "GLU", "nothing is ordered"] and told[NOBODY] == "nothing is ordered"
+    assert [b"\rQ" in message.body for message in line.messages] == [True, False, False], "all in one query"
+    assert {row["test"] for row in desk.rows(ResultRow)} == {"CREAT", "K", "GLUR"}
+    assert {row["state"] for row in desk.rows(OrderTest, order_id=visit)} == {"awaited"}, "until a person releases"
+
+
+def registered_on_the_page(desk: Desk, *tests: str) -> int:
+    """What the counter does, by the pages' own forms; the order's number."""
+    with TestClient(create_app(desk.lab), follow_redirects=False) as client:
+        login = BeautifulSoup(client.get("/login").text, "html.parser")
+        form = {"csrf": login.select_one("form[action='/login'] [name=csrf]")["value"]}  # type: ignore[index]
+        client.post("/login", data={**form, "username": "reception", "password": PASSWORD, "next": "/"})
+        page = BeautifulSoup(client.get("/register").text, "html.parser")
+        sent = client.post("/register", data={
+            "csrf": page.select_one("[name=csrf]")["value"], "name": "Kamla Devi", "sex": "F", "age": "45",  # type: ignore[index]
+            "age_unit": "years", "mobile": "9876512345", "mobile_owner": "self", "sms_consent": "1", "language": "hi",
+            "doctor": "Dr Singh", "department": "OPD 4", "facility": desk.lab.settings.facilities[0].code,
+            "collected_now": "1", "tests": list(tests),
+        })  # fmt: skip
+    assert sent.status_code == 303, sent.text[-500:]
+    return int(sent.headers["location"].rpartition("/")[2])
+
+
+@ON_SQLITE
+async def test_what_was_run_is_not_ordered_again(desk: Desk, tmp_path: Path) -> None:
+    """The second question about a tube finds its results waiting for release."""
+    tube = desk.sample_id(desk.register("TSH"))
+    async with line_of(desk.lab, unit("roche_cobas_e411"), tmp_path) as line:
+        first = await simulate(line, Wanted("roche_cobas_e411", ask=[tube]))
+        second = await simulate(line, Wanted("roche_cobas_e411", ask=[tube]))
+    assert (first, second) == ([f"{tube}: 8"], [f"{tube}: nothing is ordered"])
+    assert len(desk.rows(ResultRow)) == 1

@@ -67,7 +67,6 @@ def shape(value: str) -> str:
     return re.sub(r"\d", "9", re.sub(r"\d+(?=[.,])|\d+$", "9", value, count=1))
 
 
-TIMELESS = {"horiba_pentra", "roche_cobas_c311", "beckman_au"}  # some of their recordings have no time at all
 
 
 @pytest.mark.parametrize("name", driver_names())
