@@ -19,7 +19,7 @@ from simulators import marks, retell, retell_text
 from simulators.day import INDIA, damm
 from simulators.page import Page
 from simulators.step import Analyzer, Day, Note, Row, Said, Step, Task
-from simulators.templates import Template, Templates
+from simulators.templates import Cut, Template, Templates
 
 SPEAKS = {"LIS2-A2": "ASTM", "HL7": "HL7", "blocks": "blocks"}
 
@@ -59,24 +59,24 @@ class Mouth:
                 made = retell_any(template, partial(_next, ids), self.now, self.rng)
             except retell.Unusable:
                 continue
-            return self.step(made.parts, made.decoded, template.frame, Note.NORMAL)
+            return self.step(made.parts, made.decoded, template.cut, Note.NORMAL)
         raise ValueError(f"no recorded result of {self.driver.title} can be told anew")
 
-    def step(self, parts: Sequence[str], said: Decoded, frame: int, note: Note) -> Step:
+    def step(self, parts: Sequence[str], said: Decoded, cut: Cut, note: Note) -> Step:
         """A message as a step of the plan, ready for its line."""
         number = next(self._numbers)
         rows = tuple(Row(row.sample_id or "", row.code or "", row.value or "", row.kind) for row in said.observations)
         kind = "query" if note is Note.QUERY else "result"
-        return Step(self.driver.name, number, note, kind, self._dressed(parts, rows, frame, number))
+        return Step(self.driver.name, number, note, kind, self._dressed(parts, rows, cut, number))
 
-    def _dressed(self, parts: Sequence[str], rows: tuple[Row, ...], frame: int, number: int) -> Said:
+    def _dressed(self, parts: Sequence[str], rows: tuple[Row, ...], cut: Cut, number: int) -> Said:
         driver = self.driver
         if driver.framing is not None:
             texts = parts if driver.speaks == "blocks" else ["".join(parts)]
             return Said(marks.body(driver, texts), rows, turns=marks.turns(driver, texts))
         text = "".join(parts)
         if driver.speaks != "HL7":
-            return Said(text.encode("latin-1"), rows, frame, bare=driver.bare_frames)
+            return Said(text.encode("latin-1"), rows, cut.frame, bare=driver.bare_frames, etb=cut.etb)
         control_id = f"{self.now:%y%m%d%H%M%S}{number:05d}"
         page = Page.read(text.encode("latin-1"))
         page.lines[0].put("10", control_id)

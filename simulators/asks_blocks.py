@@ -13,6 +13,7 @@ from simulators.asks import Orders, Refused
 
 HEAD = 13  # columns of an AU block before the sample id
 ASSAYS: Mapping[str, tuple[str, ...]] = {"040": ("041", "043", "044"), "050": ("051",)}  # CA: assay → its parameters
+NOTHING = "000"
 FIELD = "\x1c"
 
 
@@ -46,7 +47,7 @@ def _ca(text: str, question: str) -> Orders:
     if not question or not text.startswith("S" + question[1:end]):
         raise Refused("the header is not that of the question")
     assays = [text[at : at + 9].strip() for at in range(end, len(text), 9)]
-    known = [parameter for assay in assays for parameter in ASSAYS.get(assay, ())]
+    known = [parameter for assay in assays if assay != NOTHING for parameter in ASSAYS.get(assay, (f"{assay[:2]}1",))]
     return {question[begin : begin + sample].strip(): tuple(known)} if known else {}
 
 

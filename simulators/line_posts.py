@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import SplitResult
@@ -26,8 +27,9 @@ class Post:
         """Nothing is opened before there is something to say."""
         return self
 
-    def read(self, seconds: float) -> bytes:  # noqa: ARG002 - nobody says anything of himself
+    def read(self, seconds: float) -> bytes:
         """Nothing comes back."""
+        time.sleep(seconds)
         return b""
 
     def write(self, data: bytes) -> None:
@@ -61,8 +63,9 @@ class Folder:
             raise ConnectionError(str(error)) from error
         return self
 
-    def read(self, seconds: float) -> bytes:  # noqa: ARG002
+    def read(self, seconds: float) -> bytes:
         """Nobody answers a file."""
+        time.sleep(seconds)
         return b""
 
     def write(self, data: bytes) -> None:

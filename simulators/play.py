@@ -58,12 +58,13 @@ class Books:
         lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         return {int(line["seq"]) for line in lines if line["analyzer"] == self.analyzer}
 
-    def add(self, step: Step, tries: int) -> None:
-        """This step was acknowledged, at the `tries`-th attempt."""
+    def add(self, step: Step, tries: int, replies: int = 0) -> None:
+        """This step was acknowledged, at the `tries`-th attempt; `replies`: messages by which the analyzer answered."""
         if self.path is None:
             return
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"analyzer": self.analyzer, "seq": step.seq, "at": at, **step.books(), "tries": tries}
+        line |= {"replies": replies} if replies else {}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -77,6 +78,10 @@ class Talks(Protocol):
 
     def idle(self, line: Waiting, manner: Manner) -> None:
         """A while without a step of its own."""
+        ...
+
+    def replies(self) -> int:
+        """How many messages it answered with since this was last asked."""
         ...
 
 
@@ -145,7 +150,7 @@ class Player:
             tries += 1
             try:
                 if self._send(line, self._said(step), self._manner):
-                    self._books.add(step, tries)
+                    self._books.add(step, tries, self._talks.replies() if self._talks else 0)
                     return
                 log.warning("%s: message %d not accepted, will be repeated", step.analyzer, step.seq)
             except Spoilt as fault:
@@ -201,6 +206,10 @@ def frames_of(step: Step) -> list[bytes]:
     said = step.said
     if said.frame > lis1a.MAX_FRAME - 7:
         return [framing.frame(1, said.body)]  # a fault: over what any sender may say
+    if said.etb:
+        records = said.body.splitlines(keepends=True)
+        ends = [said.etb == 1 and number == len(records) for number in range(1, len(records) + 1)]
+        return [lis1a.frame(number, *each) for number, each in enumerate(zip(records, ends, strict=True), 1)]
     if said.frame == 0:
         return lis1a.frames(said.body, size=lis1a.MAX_FRAME - 7, one_record_a_frame=True, bare=said.bare)
     return lis1a.frames(said.body, size=said.frame, bare=said.bare)

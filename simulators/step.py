@@ -115,7 +115,8 @@ class Said:
     """A message before it is a step: its bytes, its rows, and how the line cuts it.
 
     `frame` is the most characters of text in a frame; 0 means one record a frame; ignored by HL7. `bare`: its frames
-    end without a CR. `turns`: what a dialect of blocks writes, each with what must be heard before the next.
+    end without a CR. `etb`: each record has a frame that ends with ETB, 1: but the last, 2: the last too. `turns`:
+    what a dialect of blocks writes, each with what must be heard before the next.
     """
 
     body: bytes
@@ -123,6 +124,7 @@ class Said:
     frame: int = 240
     control_id: str = ""
     bare: bool = False
+    etb: int = 0
     turns: tuple[tuple[bytes, bytes], ...] = ()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from drivers.decode import found_in
 from drivers.driver import Decoded, DecodeError, Driver, Kind, Message, MessageType, load_driver
@@ -23,14 +24,22 @@ WHOLE = 63_993  # LIS01-A2 6.3.1: the most text of a frame
 _FRAME = re.compile(rb"\x02\d([^\x02]*?)([\x03\x17])[0-9A-Fa-f]{2}\r\n")
 
 
+class Cut(NamedTuple):
+    """How the frames of a recording are made: the most text of one, 0 for one record in each; `etb`: every record ends
+    with ETB, 1: but the last, 2: the last too."""
+
+    frame: int
+    etb: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """One recorded message. `parts` are its records as one text, or the texts of its blocks, each byte one letter;
-    `frame` is the most text of its frames, 0 for one record in each; `decoded` what its driver reads."""
+    `cut` is how its frames were made; `decoded` what its driver reads."""
 
     driver: Driver
     parts: tuple[str, ...]
-    frame: int
+    cut: Cut
     decoded: Decoded
 
     @property
@@ -68,9 +77,11 @@ def files_of(name: str, given: Sequence[Path] = ()) -> list[Path]:
 def templates(name: str, given: Sequence[Path] = (), framing: str = "") -> Templates:
     """The templates of a driver. KeyError: no such driver or framing; ValueError: nothing recorded, OSError."""
     driver = load_driver(name)
+    if framing and framing not in driver.framings:
+        raise KeyError(f"{driver.title} has no framing {framing!r}; it has {', '.join(driver.framings) or 'one only'}")
     found = [one for file in files_of(name, given) for one in read(driver, file.read_bytes())]
     site = driver.at_site(framing=framing)
-    found = [Template(site, one.parts, one.frame, one.decoded) for one in found]
+    found = [Template(site, one.parts, one.cut, one.decoded) for one in found]
     results = [one for one in found if one.decoded.type is MessageType.RESULT and one.numbers]
     named = [one for one in results if _names_its_tubes(one)]
     sound = [one for one in named if not one.decoded.problems]
@@ -86,7 +97,7 @@ def _names_its_tubes(one: Template) -> bool:
 
 def read(driver: Driver, data: bytes) -> Iterator[Template]:
     """The whole messages in a recording, whatever they are."""
-    frame = _cut(data)
+    cut = _cut(data)
     for found in found_in(driver, data):
         if found.body is None or found.incomplete:
             continue
@@ -97,7 +108,7 @@ def read(driver: Driver, data: bytes) -> Iterator[Template]:
         parts = tuple(part.decode("latin-1") for part in _parts(driver, found.body))
         if driver.speaks == "LIS2-A2":  # a file that somebody edited may have other line ends: CR ends a record
             parts = tuple(re.sub(r"[\r\n]+", "\r", part) for part in parts)
-        yield Template(driver, parts, frame, decoded)
+        yield Template(driver, parts, cut, decoded)
 
 
 def decode(driver: Driver, body: bytes) -> Decoded:
@@ -120,11 +131,13 @@ def _stx(body: bytes) -> bool:
     return body.startswith(blocks.STX)
 
 
-def _cut(data: bytes) -> int:
-    """How a recording's frames are cut: 0 for one record in each, else the most text of one."""
+def _cut(data: bytes) -> Cut:
+    """How the frames of a recording are made."""
     frames = _FRAME.findall(data)
-    texts = [text for text, _ in frames]
-    one_each = not any(b"\r" in text.removesuffix(b"\r") for text in texts)
-    if len(frames) > 1 and one_each and all(text.endswith(b"\r") or end == b"\x03" for text, end in frames):
-        return 0
-    return max(map(len, texts)) if any(end == b"\x17" for _, end in frames) else WHOLE
+    texts, ends = [text for text, _ in frames], [end for _, end in frames]
+    one_each = len(frames) > 1 and not any(b"\r" in text.removesuffix(b"\r") for text in texts)
+    if one_each and b"\x17" in ends and all(text.endswith(b"\r") for text in texts):
+        return Cut(0, 1 if b"\x03" in ends else 2)
+    if one_each and b"\x17" not in ends:
+        return Cut(0)
+    return Cut(max(map(len, texts)) if b"\x17" in ends else WHOLE)

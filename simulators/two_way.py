@@ -21,7 +21,7 @@ from simulators.ordered import assembled, counted
 from simulators.page import Page
 from simulators.play import IDLE, SENDS, Manner, talk
 from simulators.step import Note, Said, Step
-from simulators.templates import Template, decode
+from simulators.templates import Cut, Template, decode
 
 Say = Callable[[str], None]
 Family = Asks | AsksHl7 | AsksBlocks
@@ -40,6 +40,7 @@ class TwoWay:
         self._mouth, self._say, self._family = mouth, say, FAMILIES[name]
         self._asked: dict[int, tuple[str, ...]] = {}
         self._due: list[Step] = []
+        self._replies = 0
 
     # ---- its steps
 
@@ -64,7 +65,7 @@ class TwoWay:
         if not mouth.templates.questions:
             now, number = f"{mouth.now:%Y%m%d%H%M%S}", f"{mouth.now:%H%M%S%f}"
             text = QUESTION.format(now=now, number=number, sample_id=ids[0])
-            return mouth.step([text], decode(mouth.driver, text.encode("latin-1")), 0, Note.QUERY)
+            return mouth.step([text], decode(mouth.driver, text.encode("latin-1")), Cut(0), Note.QUERY)
         template = _for_one(mouth.templates.questions[0])
         made = retell_any(template, lambda _: ids[0], mouth.now, None)
         parts = made.parts
@@ -73,7 +74,7 @@ class TwoWay:
             query = next(line for line in page.lines if line.type == "Q")
             query.put("3", query.marks[2] + query.marks[1].join(ids))
             parts = (page.bytes().decode("latin-1"),)
-        return mouth.step(parts, made.decoded, template.frame, Note.QUERY)
+        return mouth.step(parts, made.decoded, template.cut, Note.QUERY)
 
     # ---- its line
 
@@ -100,6 +101,11 @@ class TwoWay:
         except Refused as why:
             self._say(f"an order is not taken: {why}")
 
+    def replies(self) -> int:
+        """How many messages it answered with since this was last asked."""
+        count, self._replies = self._replies, 0
+        return count
+
     def _told(self, sample_id: str, codes: Sequence[str]) -> None:
         codes = tuple(dict.fromkeys(codes))
         self.told.append((sample_id, codes))
@@ -113,7 +119,7 @@ class TwoWay:
             codes = counted(mouth.driver, any(modes.get(code, False) for code in codes))
         template = assembled(mouth.templates, codes, mouth.rng)
         made = retell_any(template, lambda _: sample_id, mouth.now, None)
-        return mouth.step(made.parts, made.decoded, template.frame, Note.ORDERED)
+        return mouth.step(made.parts, made.decoded, template.cut, Note.ORDERED)
 
     # ---- asking, by language
 
@@ -160,6 +166,7 @@ class TwoWay:
                 pages.append(page)
                 answer = family.reply(page, f"A{self._mouth.now:%H%M%S%f}{len(pages)}")
                 line.line.write(mllp.block(answer) if answer else b"")
+                self._replies += answer is not None
         if not pages:
             return None
         return family.orders(pages, question)
@@ -177,6 +184,7 @@ class TwoWay:
         orders = family.orders(text.decode("latin-1"), question)
         if orders and family.took:
             talk(line, [(marks.block(driver, family.took), blocks.ACK)], family.patience)
+            self._replies += 1
         return orders
 
     def _listen(self, line: Waiting, manner: Manner) -> Orders | None:

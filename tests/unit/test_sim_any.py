@@ -9,12 +9,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from typer.testing import CliRunner
 
 from drivers.driver import Kind, driver_names, load_driver
 from simulators import vary
 from simulators.any_driver import Mouth, made_up_ids
+from simulators.cli import app
 from simulators.day import damm
+from simulators.framing import is_frame, opened
 from simulators.page import Page
+from simulators.play import frames_of
 from simulators.run_any import Wanted, check, mouth, tubes
 from simulators.step import Step
 from simulators.templates import Template, decode, templates
@@ -210,3 +214,50 @@ def test_an_address_is_the_standards_own() -> None:
 def test_every_driver_is_loaded_with_its_templates() -> None:
     for name in driver_names():
         assert templates(name).driver.name == load_driver(name).name
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("arkray_adams", [b"\x17"] * 8),  # the last one too
+        ("roche_cobas_c111", [*[b"\x17"] * 7, b"\x03"]),
+        ("biorad_d10", [b"\x03"] * 12),  # one record a frame
+        ("roche_cobas_e411", [b"\x17", b"\x17", b"\x03"]),  # 240 characters a frame, wherever that cuts
+        ("mindray_bs", [b"\x03"]),  # all in one
+        ("snibe_maglumi", [b"\x03"] * 5),
+    ],
+)
+def test_frames_are_cut_as_the_recording_has_them(name: str, ends: list[bytes]) -> None:
+    frames = frames_of(voice(name).result("999632900017"))
+    assert [frame[-5:-4] for frame in frames] == ends
+    assert all(is_frame(frame) and (opened(frame) or frame).right for frame in frames)  # type: ignore[union-attr]
+    if name == "snibe_maglumi":
+        assert not any(frame[-6:-5] == b"\r" for frame in frames), "no CR before ETX"
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_driver() -> None:
+    told = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    assert [name for name in (*driver_names(), "scenario", "sms") if not re.search(rf"\b{name}\b", told)] == []
+
+
+def test_the_command_checks_messages_without_sending() -> None:
+    done = CliRunner().invoke(app, ["sysmex_ca", "--check", "--ids", "999632900017,999632900029"])
+    assert (done.exit_code, done.output) == (0, "sysmex_ca: 2 messages, 6 rows, all read back\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["sysmex_xp", "--to", "tcp://127.0.0.1:9", "--ask", "1"], "is told nothing"),
+        (["sysmex_ca", "--to", "tcp://127.0.0.1:9", "--fault", "no_fs"], "no_fs is a fault of HL7"),
+        (["sysmex_ca"], "say either --to"),
+        (["beckman_au", "--check", "--framing", "morse"], "no framing 'morse'; it has stx_bcc, stx, enq"),
+        (["sysmex_ca", "--check", "--capture", "nowhere.raw"], "nowhere.raw"),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_one_sentence(words: list[str], why: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2 and why in done.output and len(done.output.splitlines()) == 1
