@@ -14,9 +14,9 @@ from datetime import datetime
 from functools import partial
 from random import Random
 
-from drivers.driver import Decoded, Driver
+from drivers.driver import Decoded, Driver, load_driver
 from simulators import marks, retell, retell_text
-from simulators.day import INDIA, damm
+from simulators.day import ANALYZERS, INDIA, damm
 from simulators.page import Page
 from simulators.step import Analyzer, Day, Note, Row, Said, Step, Task
 from simulators.templates import Cut, Template, Templates
@@ -32,6 +32,11 @@ def speaks(driver: Driver) -> str:
 def as_analyzer(driver: Driver) -> Analyzer:
     """What a player wants to know of an analyzer without a menu of its own."""
     return Analyzer(driver.name, speaks(driver), "", {}, _says_nothing, (), {}, "")
+
+
+def analyzer_of(name: str) -> Analyzer:
+    """The analyzer that a driver reads: with its own day where it has one. KeyError for a name that is no driver's."""
+    return ANALYZERS.get(name) or as_analyzer(load_driver(name))
 
 
 def _says_nothing(_task: Task) -> Said:

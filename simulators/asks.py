@@ -181,13 +181,15 @@ def _snibe_name(answer: Answer) -> None:
         _need(not answer.sender or said == answer.sender, "H-5 is not the analyzer's own name")
 
 
+_MINDRAY = Asks("4.1", component(1), _of_mindray, _mindray_kind)
 ASKS: Mapping[str, Asks] = {
     "abbott_architect": Asks(check=_of_architect),
+    "agappe_mispa_nano": _MINDRAY,
     "beckman_access": Asks(),
     "erba_xl": Asks(check=_of_erba, many=True),
     "generic_astm": Asks(),
     "horiba_yumizen": Asks(modes={"CBC": False, "DIF": True}),
-    "mindray_bs": Asks("4.1", component(1), _of_mindray, _mindray_kind),
+    "mindray_bs": _MINDRAY,
     "ortho_vitros": Asks(codes=_vitros_codes, check=_of_vitros, whole=_one_record_a_frame, patience=10.0, cancels=True),
     "roche_cobas_c311": Asks("3", check=_of_roche, whole=_roche_kind),
     "roche_cobas_e411": Asks("3", check=_of_roche, whole=_roche_kind),

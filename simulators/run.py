@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from simulators import erba_xl, hl7_text
+from simulators.any_driver import analyzer_of
 from simulators.day import ANALYZERS, made_up_day, plan, read_day
 from simulators.faults import Faults, chosen
 from simulators.line import Opener, Paced, opener
@@ -83,7 +84,7 @@ def play(
     amiss = faults or Faults(stop=stop)
     line = amiss.on(_as_wired(name, opener(to, listen), fast))
     try:
-        Player(ANALYZERS[name], steps, line, stop, manner, Books(books, called or name), more, amiss.said).run()
+        Player(analyzer_of(name), steps, line, stop, manner, Books(books, called or name), more, amiss.said).run()
     finally:
         line.close()
 
@@ -91,7 +92,7 @@ def play(
 def make_faults(name: str, wanted: Sequence[str], seed: int, stop: Event) -> Faults:
     """The faults a command line or a scenario names. KeyError for an unknown simulator, ValueError for a fault."""
     faults = Faults(seed, stop)
-    faults.set([chosen(text, ANALYZERS[name].speaks) for text in wanted])
+    faults.set([chosen(text, analyzer_of(name).speaks) for text in wanted])
     return faults
 
 

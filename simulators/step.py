@@ -1,7 +1,8 @@
 """The words the simulators share: a day, its samples, a task for an analyzer, and a step it sends.
 
 Turns nothing into nothing: frozen values. Law: a step knows what it contains because it was built from it,
-never because somebody decoded it; so the books can be balanced against a source that is not ours.
+never because somebody decoded it; so the books can be balanced against a source that is not ours. (Those that say
+captures anew are read back by their driver: see any_driver.)
 Source: the shapes of real messages, named in each simulator.
 """
 

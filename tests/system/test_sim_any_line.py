@@ -18,6 +18,7 @@ import pytest
 from drivers.decode import found_in
 from drivers.driver import Message, driver_names, load_driver
 from middleware.settings import AnalyzerSettings
+from simulators import scenario
 from simulators.line import opener
 from simulators.run_any import Wanted, play_any
 from simulators.templates import decode
@@ -144,3 +145,14 @@ def test_a_fault_of_another_language_is_named() -> None:
         play_any(Wanted("sysmex_ca", ids=IDS), "tcp://127.0.0.1:9", None, Event(), fault=["no_fs"])
 
 
+
+
+async def test_a_scenario_plays_any_driver(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", unit("sysmex_ca")) as lines:
+        text = f"[[analyzer]]\nsimulates = 'sysmex_ca'\nto = '{await where(lines, 'sysmex_ca')}'\n"
+        plays = "[[analyzer.play]]\nmessages = 2\n[[analyzer.play]]\nhang_up = true\nmessages = 2\nfaults = ['split']\n"
+        (tmp_path / "two.toml").write_text(text + plays, encoding="utf-8")
+        read = scenario.read(tmp_path / "two.toml")
+        done = await asyncio.to_thread(scenario.run, read, Event(), fast=True, retry=0.02)
+        await lines.until(lambda: len(lines.messages) == 4)
+    assert done == 0

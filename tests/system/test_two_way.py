@@ -120,6 +120,7 @@ COUNT = "HGB RBC HCT MCV MCH MCHC RDW-CV WBC NEUT% LYMPH% MONO% EO% BASO% NEUT# 
 SITE_UNITS = {"014": "mg/dL", "097": "mg/dL"}
 FAMILIES = {
     "abbott_architect": Case(("TSH", "FERR"), "241 651", codes={"241": "TSH", "651": "FERR"}),
+    "agappe_mispa_nano": Case(("CREAT", "TP"), "CR TP"),
     "beckman_access": Case(("TSH", "FERR"), "TSH Ferritin"),
     "beckman_au": Case(("CREAT", "UREA"), "014 097", codes={"014": "CREAT", "097": "UREA"}, units=SITE_UNITS),
     "biosystems_ba400": Case(("CREAT", "ALT"), "CREATININE ALT-GPT"),

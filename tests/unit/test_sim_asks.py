@@ -27,7 +27,8 @@ from simulators.values import USUAL
 NOW = datetime(2026, 11, 25, 6, 30, tzinfo=UTC)
 TUBE = "107632600016"
 CODES = {
-    "abbott_architect": ("241", "651"), "beckman_access": ("TSH", "Ferritin"), "beckman_au": ("014", "097"),
+    "abbott_architect": ("241", "651"), "agappe_mispa_nano": ("ALBUMIN", "CREAT"),
+    "beckman_access": ("TSH", "Ferritin"), "beckman_au": ("014", "097"),
     "biosystems_ba400": ("CRP", "GLUCOSE"), "erba_xl": ("GLU", "CR"), "generic_astm": ("TSH", "CRP"),
     "generic_hl7": ("NA", "K"), "horiba_yumizen": ("DIF",), "mindray_bc": ("CBC+DIFF",), "mindray_bs": ("CREA", "TP"),
     "mindray_chem_hl7": ("2", "5"), "ortho_vitros": ("032", "014", "002"), "roche_cobas_c311": ("690", "717"),
