@@ -1,8 +1,8 @@
 """An analyzer that asks: what shall I run on this tube? It runs exactly that, and what the lab sends it unasked.
 
 Turns sample ids into questions, the lab's answers into results of the ordered tests, and tells in words what was
-ordered. Law: a question is asked until the lab has taken it; nothing is run that was not ordered, and what is ordered
-is run once. Source: LIS02-A2 11, IHE LAW, the drivers' manuals; see `asks`, `asks_hl7`, `asks_blocks`.
+ordered. Law: a question is asked until the lab has taken it; nothing is run that was not ordered.
+Source: LIS02-A2 11, IHE LAW, the drivers' manuals; see `asks`, `asks_hl7`, `asks_blocks`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from drivers.wire import blocks, mllp
 from simulators import hear, marks
 from simulators.any_driver import Mouth, retell_any, speaks
-from simulators.asks import ASKS, Answer, Asks, Orders, Refused
+from simulators.asks import ASKS, Answer, Asks, Orders
 from simulators.asks_blocks import ASKS_BLOCKS, AsksBlocks
 from simulators.asks_hl7 import ASKS_HL7, QUESTION, AsksHl7
 from simulators.line import Waiting
@@ -29,14 +29,13 @@ FAMILIES: Mapping[str, Family] = {**ASKS, **ASKS_HL7, **ASKS_BLOCKS}
 
 
 class TwoWay:
-    """The talking and listening of one analyzer. `told` keeps what was ordered, tube by tube, in order."""
+    """The talking and listening of one analyzer. `say` is told, tube by tube, what was ordered, and what went wrong."""
 
     def __init__(self, mouth: Mouth, say: Say) -> None:
         """Raises KeyError for a family that is told nothing."""
         name = mouth.driver.name
         if name not in FAMILIES:
             raise KeyError(f"{mouth.driver.title} is told nothing; those that ask are {', '.join(sorted(FAMILIES))}")
-        self.told: list[tuple[str, tuple[str, ...]]] = []
         self._mouth, self._say, self._family = mouth, say, FAMILIES[name]
         self._asked: dict[int, tuple[str, ...]] = {}
         self._due: list[Step] = []
@@ -84,21 +83,19 @@ class TwoWay:
             return SENDS[speaks(self._mouth.driver)](line, step, manner)
         try:
             orders = self._ask(line, step, manner)
-        except Refused as why:
+            for sample_id in self._asked.get(step.seq, ()) if orders is not None else ():
+                self._told(sample_id, (orders or {}).get(sample_id, ()))
+        except ValueError as why:  # Refused, Unusable, or a message that cannot be read
             self._say(f"the answer is not taken: {why}")
             return True
-        if orders is None:
-            return False
-        for sample_id in self._asked.get(step.seq, ()):
-            self._told(sample_id, orders.get(sample_id, ()))
-        return True
+        return orders is not None
 
     def idle(self, line: Waiting, manner: Manner) -> None:
         """Listen for orders that the lab sends unasked, or ask for any there are."""
         try:
             for sample_id, codes in (self._listen(line, manner) or {}).items():
                 self._told(sample_id, codes)
-        except Refused as why:
+        except ValueError as why:
             self._say(f"an order is not taken: {why}")
 
     def replies(self) -> int:
@@ -108,7 +105,6 @@ class TwoWay:
 
     def _told(self, sample_id: str, codes: Sequence[str]) -> None:
         codes = tuple(dict.fromkeys(codes))
-        self.told.append((sample_id, codes))
         self._say(f"{sample_id}: {' '.join(codes) or 'nothing is ordered'}")
         if codes:
             self._due.append(self._result(sample_id, codes))

@@ -236,3 +236,12 @@ def test_a_question_that_was_refused_is_asked_again(tmp_path: Path) -> None:
         (question,) = lab.session()
         assert decode(load_driver("roche_cobas_e411"), question).query_sample_ids == (TUBE,)
         assert said == [], "it waits for the answer"
+
+
+def test_an_answer_that_is_no_message_is_not_taken_and_it_goes_on(tmp_path: Path) -> None:
+    said = list[str]()
+    with idling(Wanted("mindray_chem_hl7", ask=[TUBE]), said, tmp_path / "books") as lab:
+        assert b"QRY^Q02" in lab.block()
+        lab.line.sendall(mllp.block(b"good morning"))
+        until(said)
+    assert said == ["the answer is not taken: a message that begins neither with H nor with MSH"]
