@@ -32,7 +32,6 @@ from middleware.supervisor import LineState, run_lines
 from server.lab.app import create_app
 from simulators import two_way
 from simulators.run_any import Wanted, play_any
-from simulators.two_way import FAMILIES as FAMILIES_THAT_ASK
 from tests.labs import PASSWORD, Desk
 
 PATIENCE = 20.0  # seconds; only a broken test waits so long
@@ -142,6 +141,7 @@ FAMILIES = {
 }
 MODES = {"horiba_yumizen", "mindray_bc"}  # told a mode: they count more than is awaited
 FRAMINGS = {("beckman_au", "stx_bcc"), ("beckman_au", "enq"), ("snibe_maglumi", "simple")}
+SILENT = {"beckman_access", "beckman_au"}  # where nothing is ordered they are told nothing, and wait in vain
 NOBODY = "107632699905"  # well-formed, and no tube of ours
 
 
@@ -156,13 +156,20 @@ ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # Pos
 
 @ON_SQLITE
 @pytest.mark.parametrize(("name", "framing"), [*((name, "") for name in FAMILIES), *sorted(FRAMINGS)])
-async def test_exactly_what_is_ordered_is_run_and_filed(name: str, framing: str, desk: Desk, tmp_path: Path) -> None:
+async def test_exactly_what_is_ordered_is_run_and_filed(
+    name: str, framing: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tube with orders, and one that nobody registered: each family is told so in its own way, two by silence."""
+    if name in SILENT:
+        family: Any = two_way.FAMILIES[name]
+        monkeypatch.setitem(two_way.FAMILIES, name, replace(family, patience=0.5))  # type: ignore[misc]
     case = FAMILIES[name]
     visit = desk.register(*case.tests, *filter(None, [case.beside]))
     tube = desk.sample_id(visit)
     async with line_of(desk.lab, unit(name, framing), tmp_path) as line:
-        said = await simulate(line, Wanted(name, ask=[tube], framing=framing))
-    assert said == [f"{tube}: {case.told}"]
+        said = await simulate(line, Wanted(name, ask=[tube, NOBODY], framing=framing))
+    waited = ["no answer in 0 s"] if name in SILENT else []
+    assert said == [f"{tube}: {case.told}", *waited, f"{NOBODY}: nothing is ordered"]
     filed(desk, visit, case)
     assert {row["rule"] for row in desk.tray()} <= ({"not_ordered"} if name in MODES else set())
 
@@ -174,23 +181,6 @@ def filed(desk: Desk, visit: Registered, case: Case) -> None:
     assert {row["test"] for row in results} == ordered and len(results) == len(ordered)
     assert {row["state"] for row in results} <= {"held", "autoverified"}
     assert {row["analyzer"] for row in results} == {"unit"}
-
-
-@ON_SQLITE
-@pytest.mark.parametrize("name", FAMILIES)
-async def test_a_tube_that_nobody_registered_runs_nothing(
-    name: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each family's own way to say so; two are told nothing at all, and wait in vain."""
-    silent = name in ("beckman_access", "beckman_au")
-    if silent:
-        family: Any = FAMILIES_THAT_ASK[name]
-        monkeypatch.setitem(two_way.FAMILIES, name, replace(family, patience=0.1))  # type: ignore[misc]
-    async with line_of(desk.lab, unit(name), tmp_path) as line:
-        said = await simulate(line, Wanted(name, ask=[NOBODY]))
-    assert said[-1] == f"{NOBODY}: nothing is ordered"
-    assert len(said) == 1 + silent
-    assert desk.rows(ResultRow) == [] and desk.tray() == []
 
 
 @ON_SQLITE
