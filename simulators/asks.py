@@ -68,6 +68,7 @@ def component(number: int) -> Codes:
 
 
 FOURTH = component(4)
+CANCELS = "C"  # in O-12 (LIS02-A2 8.4.12): these tests are not to be run
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,13 @@ class Asks:
     modes: Mapping[str, bool] | None = None
 
     def orders(self, answer: Answer) -> Orders:
-        """The tubes and codes of an answer; none when the lab knows of nothing. Raises Refused."""
+        """The tubes and codes of an answer; none when the lab knows of nothing, or cancels. Raises Refused."""
         self.whole(answer)
         found: Orders = {}
         for page in answer.pages:
             for order, _ in page.rows("O"):
                 tube, codes = (order.get(self.sample_id) or "").strip(), tuple(self.codes(order))
-                if tube and codes:
+                if tube and codes and order.whole(12) != CANCELS:
                     self.check(answer, page, order)
                     found[tube] = (*found.get(tube, ()), *codes)
         return found

@@ -26,14 +26,11 @@ def _milliseconds(now: datetime) -> str:
     return str(int(now.timestamp() * 1000))
 
 
-TIMES: Mapping[str, tuple[tuple[str, Write], ...]] = {
-    "arkray_spotchem_el": ((r"^(\d\d/\d\d/\d\d \d\d:\d\d)", "%y/%m/%d %H:%M"),),
+TIMES: Mapping[str, tuple[tuple[str, Write], ...]] = {  # where the driver gives a time otherwise than it was sent
     "beckman_au": ((r"    E(?:0 *)?(20\d{12})", "%Y%m%d%H%M%S"),),
     "biomerieux_mini_vidas": ((r"tt(\d\d:\d\d)", "%H:%M"), (r"td(\d\d/\d\d/\d\d)", "%m/%d/%y")),
     "diamond_smartlyte": ((r"&dt=(\d{13})", _milliseconds),),
     "fujifilm_drichem": ((r",(\d\d-\d\d-\d{4},\d\d:\d\d)", "%d-%m-%Y,%H:%M"),),
-    "horiba_micros_abx": ((r"q (\d\d/\d\d/\d\d \d\dh\d\dmn\d\ds)", "%d/%m/%y %Hh%Mmn%Ss"),),
-    "sensacore_st200": ((r"time: (\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)", "%d-%m-%Y %H:%M:%S"),),
     "siemens_dimension": ((r"^R\x1c(?:[^\x1c]*\x1c){6}(\d{12})", "%S%M%H%d%m%y"),),
     "siemens_rapidlab": ((r"(\d\d:\d\d    \d\d [A-Z][a-z]{2} \d{4})", "%H:%M    %d %b %Y"),),
     "siemens_rapidpoint": (
@@ -42,7 +39,6 @@ TIMES: Mapping[str, tuple[tuple[str, Write], ...]] = {
     ),
     "sysmex_ca": ((r"^[DR].{8}(\d{10})", "%d%m%y%H%M"),),
     "sysmex_uc1000": ((r",(\d{4}/\d\d/\d\d,\d\d:\d\d:\d\d)", "%Y/%m/%d,%H:%M:%S"),),
-    "sysmex_xs": ((r"^D1U.{44}(\d{14})", "%Y%m%d%H%M%S"),),
     "tosoh_hlc723": ((r"^2(\d{4})\d{4}$", "%m%d"),),
     "urit_50": (
         (r"Date:(\d{4}-\d\d-\d\d \d\d:\d\d)", "%Y-%m-%d %H:%M"),
@@ -50,6 +46,11 @@ TIMES: Mapping[str, tuple[tuple[str, Write], ...]] = {
         (r"\s(\d\d:\d\d:\d\d)", "%H:%M:%S"),
     ),
 }
+PRINTED = (  # as analyzers print a time, tried in this order on what the driver says was sent
+    "%Y%m%d%H%M%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d  %H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d-%m-%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S", "%d/%m/%y %Hh%Mmn%Ss", "%Y/%m/%d %H:%M", "%Y-%m-%d %H:%M", "%d-%m-%Y %H:%M", "%y/%m/%d %H:%M",
+    "%d/%m/%y %H:%M",
+)  # fmt: skip
 
 
 def retold(template: Template, new_id: NewId, now: datetime, rng: Random | None) -> Made:
@@ -58,10 +59,27 @@ def retold(template: Template, new_id: NewId, now: datetime, rng: Random | None)
     for at, row in enumerate(text.rows if rng else ()):
         if rng and row.kind is Kind.MEASUREMENT and row.value and vary.NUMBER.search(row.value):
             text.vary(at, rng)
-    for pattern, write in TIMES.get(template.driver.name, ()):
+    for pattern, write in TIMES.get(template.driver.name) or _printed(template):
         text.date(pattern, write(now) if callable(write) else now.strftime(write))
     ids = {old: text.rename(old, new_id(old)) for old in template.ids}
     return proved(template, tuple(text.parts), ids)
+
+
+def _printed(template: Template) -> Iterator[tuple[str, Write]]:
+    """The times that the driver read, each with the shape it was printed in."""
+    said = template.decoded
+    for sent in dict.fromkeys(filter(None, (said.sent_at, *(row.observed_at for row in said.observations)))):
+        shape = next((shape for shape in PRINTED if _is(sent, shape)), None)
+        if shape:
+            yield f"({re.escape(sent)})", shape
+
+
+def _is(sent: str, shape: str) -> bool:
+    try:
+        moment = datetime.strptime(sent, shape)  # noqa: DTZ007 - as printed
+    except ValueError:
+        return False
+    return moment.strftime(shape) == sent
 
 
 class _Text:

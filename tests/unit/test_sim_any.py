@@ -79,7 +79,7 @@ def shape(value: str) -> str:
 def test_the_time_is_now(name: str) -> None:
     today = ("2026-11-25", "20261125", "25-11-2026", "26/11/25", "25/11/26", "11/25/26", "25Nov26", "25 Nov 2026",
              "2026/11/25")  # fmt: skip
-    times = []
+    times: list[str] = []
     for template, step, _ in zip(*told(name), strict=True):
         said = decode(template.driver, step.said.body)
         times += [row.observed_at for row in said.observations if row.observed_at] or [said.sent_at or ""]
