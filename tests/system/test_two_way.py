@@ -66,7 +66,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def line_of(lab: Lab, unit: AnalyzerSettings, tmp_path: Path) -> AsyncIterator[Line]:
+async def line_of(lab: Lab, unit: AnalyzerSettings, tmp_path: Path, **more: Any) -> AsyncIterator[Line]:
     """The middleware's line of this analyzer."""
     running = Line(replace(lab, settings=replace(lab.settings, analyzers=(unit,))), Journal.open(tmp_path / "journal"))
     stop = asyncio.Event()
@@ -75,7 +75,7 @@ async def line_of(lab: Lab, unit: AnalyzerSettings, tmp_path: Path) -> AsyncIter
         running.state = state
 
     lines = run_lines(running.lab.settings, running.journal, running.keep, told, stop,
-                      answers=partial(answerer, running.lab))  # fmt: skip
+                      answers=partial(answerer, running.lab), **more)  # fmt: skip
     task = asyncio.create_task(lines)
     try:
         yield running
@@ -224,3 +224,40 @@ async def test_what_was_run_is_not_ordered_again(desk: Desk, tmp_path: Path) -> 
         second = await simulate(line, Wanted("roche_cobas_e411", ask=[tube]))
     assert (first, second) == ([f"{tube}: 8"], [f"{tube}: nothing is ordered"])
     assert len(desk.rows(ResultRow)) == 1
+
+
+# ---- orders that come unasked ---------------------------------------------------------------------------------------
+
+PUSHED = ("biosystems_ba400", "erba_xl", "generic_astm", "generic_hl7", "roche_cobas_c311", "roche_cobas_e411")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("name", PUSHED)
+async def test_what_is_registered_is_sent_run_and_filed(
+    name: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The analyzer asks nothing: it stands idle while somebody registers."""
+    order_desk = pytest.importorskip("middleware.order_desk", reason="this middleware sends no orders unasked")
+    for module in (order_desk, connection):
+        monkeypatch.setattr(module, "LOOK", 0.02, raising=False)
+    monkeypatch.setattr(order_desk, "SHARE", 0, raising=False)
+    case, told = FAMILIES[name], list[str]()
+    pushing: Any = replace(unit(name), orders="push")  # type: ignore[call-arg]
+    desk_of_orders = order_desk.OrderDesk(replace(desk.lab, settings=replace(desk.lab.settings, analyzers=(pushing,))))
+    async with line_of(desk.lab, pushing, tmp_path, baskets=desk_of_orders.baskets) as line:
+        where, stop = f"tcp://127.0.0.1:{await line.port()}", Event()
+        how: dict[str, Any] = {"fast": True, "retry": 0.02, "say": told.append}
+        thread = threading.Thread(target=play_any, args=(Wanted(name, ids=[]), where, None, stop), kwargs=how)
+        thread.start()
+        desk_of_orders.start()
+        try:
+            visit = await asyncio.to_thread(desk.register, *case.tests, *filter(None, [case.beside]))
+            async with asyncio.timeout(PATIENCE):
+                while not desk.rows(ResultRow):
+                    await asyncio.sleep(0.02)
+        finally:
+            stop.set()
+            await asyncio.to_thread(desk_of_orders.stop)
+            await asyncio.to_thread(thread.join, PATIENCE)
+    assert sorted(told) == sorted([f"{desk.sample_id(visit)}: {case.told}"])
+    filed(desk, visit, case)
