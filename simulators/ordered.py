@@ -24,6 +24,7 @@ from simulators.templates import Template, Templates, decode
 NAMES_AT = {"mindray_chem_hl7": "4"}  # where a row repeats its test's name and no form says so
 CELLS = tuple(cell + how for cell in ("NEUT", "LYMPH", "MONO", "EOS", "BASO") for how in "PA")
 SPELL = ("sysmex_xn", "erba_xl", "roche_cobas_e411")  # whose units a well-behaved analyzer uses
+AGAIN = ("C", "R")  # a result that was corrected, or sent before: what is ordered is run for the first time
 FIELD = "\x1c"  # between the fields of a Dimension
 
 
@@ -180,6 +181,8 @@ def _row(driver: Driver, test: Wanted, own: Recorded | None, plain: Recorded | N
         row.swap(old.strip(), new.strip())
     if usual and driver.flag and row.get(place(driver.flag)[1]):
         row.put(place(driver.flag)[1], "N")
+    if driver.status and row.get(place(driver.status)[1]) in AGAIN:
+        row.put(place(driver.status)[1], "F")
     return lines
 
 

@@ -164,6 +164,11 @@ def test_a_known_test_has_a_usual_value_in_its_unit(name: str) -> None:
         assert set(row.flags) <= {"N", ""}, "nothing is said of a usual value"
 
 
+@pytest.mark.parametrize("name", RUN)
+def test_what_is_run_is_no_correction(name: str) -> None:
+    assert not {row.status for row in told(name, RUN[name]).observations} & {"C", "R"}
+
+
 def test_a_count_agrees_with_itself() -> None:
     codes = counted(load_driver("sysmex_xn"), True)
     rows = {row.code: float(row.value) for row in told("sysmex_xn", codes).observations}
