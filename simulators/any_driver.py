@@ -44,12 +44,15 @@ def _says_nothing(_task: Task) -> Said:
 
 
 class Mouth:
-    """Makes the steps of one analyzer. `clock` is asked for the time of each message."""
+    """Makes the steps of one analyzer. `clock` is asked for the time of each message, `spare` for further tubes where
+    a message names several; steps are numbered from `first`."""
 
-    def __init__(self, found: Templates, seed: int, clock: Callable[[], datetime], spare: Iterator[str]) -> None:
+    def __init__(
+        self, found: Templates, seed: int, clock: Callable[[], datetime], spare: Iterator[str], first: int = 1
+    ) -> None:
         self.templates, self.driver = found, found.driver
         self.rng, self._clock, self._spare = Random(f"{seed}/{found.driver.name}"), clock, spare
-        self._numbers, self._turn = itertools.count(1), itertools.cycle(found.results)
+        self._numbers, self._turn = itertools.count(first), itertools.cycle(found.results)
 
     @property
     def now(self) -> datetime:

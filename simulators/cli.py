@@ -119,12 +119,13 @@ def _command(name: str) -> Callable[..., None]:
         ask: Ask = None,
         capture: Captures = None,
         framing: Framing = "",
+        orders: Annotated[bool, typer.Option("--orders", help="Run what the lab orders unasked, too.")] = False,
     ) -> None:
         """Play the analyzer's day."""
         how = {"pace": pace, "fast": fast, "retry": retry, "once": once, "books": log, "called": called}
         with _in_words(name):
             if name in NAMES and not (ids or capture) and ask is None:
-                _play_its_day(name, to, listen, day, seed, fault or [], check, how)
+                _play_its_day(name, to, listen, day, seed, fault or [], check, how, orders)
             else:
                 _play_captures(name, to, listen, day, seed, fault or [], check, how, _list(ids), _list(ask),
                                capture or [], framing)  # fmt: skip
@@ -138,10 +139,10 @@ def _list(text: str | None) -> list[str] | None:
 
 def _play_its_day(
     name: str, to: str | None, listen: str | None, day: Path | None, seed: int, fault: list[str], check: bool,
-    how: dict[str, Any],
+    how: dict[str, Any], orders: bool,
 ) -> None:  # fmt: skip
-    from simulators.play import nothing_more
     from simulators.run import Days, check_plan, make_faults, make_plan, play
+    from simulators.run_any import listener
 
     pace = 0.0 if how["fast"] else how["pace"]
     days = Days(name, day, pace, how["books"]) if day and day.is_dir() else None
@@ -150,7 +151,10 @@ def _play_its_day(
         raise typer.Exit(check_plan(name, steps, typer.echo))
     stop = stopping()
     faults = make_faults(name, fault, seed, stop)
-    play(name, steps, to, listen, stop, more=days.more if days else nothing_more, faults=faults, **how)
+    talks = listener(name, typer.echo) if orders else None
+    sources = [source.more for source in (days, talks) if source is not None]
+    play(name, steps, to, listen, stop, more=lambda: [step for more in sources for step in more()], faults=faults,
+         talks=talks, **how)  # fmt: skip
 
 
 def _play_captures(

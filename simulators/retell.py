@@ -31,6 +31,9 @@ SHAPES = (
 )
 
 
+LONE = 4  # an id of so few characters may be another number elsewhere in the record
+
+
 class Unusable(ValueError):
     """The driver does not read the new message as it should: the template is no use."""
 
@@ -96,7 +99,7 @@ def rename(driver: Driver, page: Page, old: str, new: str) -> None:
             sent = line.get(inside) if line.type == record else None
             if sent and sent.strip(" -") == old:
                 line.put(inside, padded(sent, new))
-        if line.type in ("P", "O", "Q", "PID", "SPM", "SAC", "OBR", "QPD"):
+        if len(old) > LONE and line.type in ("P", "O", "Q", "PID", "SPM", "SAC", "OBR", "QPD"):
             line.swap(old, new)
 
 

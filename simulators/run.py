@@ -16,7 +16,7 @@ from simulators.any_driver import analyzer_of
 from simulators.day import ANALYZERS, made_up_day, plan, read_day
 from simulators.faults import Faults, chosen
 from simulators.line import Opener, Paced, opener
-from simulators.play import Books, Manner, Player, frames_of, nothing_more
+from simulators.play import Books, Manner, Player, Talks, frames_of, nothing_more
 from simulators.step import Step
 
 CHUNK_SECONDS = erba_xl.BAUD_CHUNK * 10 / 9600  # ten bits a byte at 9600 baud 8N1
@@ -72,19 +72,21 @@ def play(
     called: str = "",
     more: Callable[[], Sequence[Step]] = nothing_more,
     faults: Faults | None = None,
+    talks: Talks | None = None,
 ) -> None:
     """Play the steps over the line that `to` or `listen` names, until done (once) or stopped.
 
     ValueError when the address is none. `fast` leaves out what only looks real: the pace and most of the baud rate.
     `called` is the analyzer's name in the books (that of config/analyzers.toml), if not the simulator's own.
-    `faults` come between the analyzer's session and the wire.
+    `faults` come between the analyzer's session and the wire; `talks` hears what the lab says.
     """
     pause = retry if retry is not None else FAST_RETRY if fast else 5.0
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
     amiss = faults or Faults(stop=stop)
     line = amiss.on(_as_wired(name, opener(to, listen), fast))
     try:
-        Player(analyzer_of(name), steps, line, stop, manner, Books(books, called or name), more, amiss.said).run()
+        Player(analyzer_of(name), steps, line, stop, manner, Books(books, called or name), more, amiss.said,
+               talks).run()  # fmt: skip
     finally:
         line.close()
 

@@ -22,6 +22,7 @@ from simulators.templates import templates
 from simulators.two_way import FAMILIES, TwoWay
 
 MADE_UP = 12  # tubes when none are named
+AFTER_THE_DAY = 1_000_001
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,18 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def mouth(wanted: Wanted, clock: Callable[[], datetime] = _utc_now) -> Mouth:
+def mouth(wanted: Wanted, clock: Callable[[], datetime] = _utc_now, first: int = 1) -> Mouth:
     """What makes this analyzer's messages. KeyError: no such driver or framing; ValueError: nothing was recorded."""
     return Mouth(
         templates(wanted.name, wanted.captures, wanted.framing), wanted.seed, clock,
-        made_up_ids(clock(), 9999, -1),  # for messages that name more tubes than one
+        made_up_ids(clock(), 9999, -1), first,
     )  # fmt: skip
+
+
+def listener(name: str, say: Callable[[str], None]) -> TwoWay:
+    """For an analyzer that plays its own day: what hears the orders of the lab and runs them, numbered after the day's
+    own messages. KeyError for a family that is told nothing."""
+    return TwoWay(mouth(Wanted(name), first=AFTER_THE_DAY), say)
 
 
 def tubes(wanted: Wanted, voice: Mouth) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,11 +20,13 @@ from drivers.driver import Decoded, MessageType, WorkOrder, load_driver
 from drivers.wire import blocks, lis1a, mllp
 from simulators import two_way
 from simulators.page import Page
-from simulators.run_any import Wanted, play_any
+from simulators.run import make_plan, play
+from simulators.run_any import Wanted, listener, play_any
 from simulators.templates import decode
 
 ENQ, ACK, EOT, NAK = b"\x05", b"\x06", b"\x04", b"\x15"
 TUBE = "107632600016"
+NOW = datetime(2026, 11, 25, 6, 30, tzinfo=UTC)
 PATIENCE = 15.0
 
 
@@ -251,3 +255,34 @@ def test_an_answer_that_is_no_message_is_not_taken_and_it_goes_on(tmp_path: Path
         lab.line.sendall(mllp.block(b"good morning"))
         until(said)
     assert said == ["the answer is not taken: a message that begins neither with H nor with MSH"]
+
+
+def test_an_analyzer_that_plays_its_own_day_runs_orders_when_it_is_told_to(tmp_path: Path) -> None:
+    """`--orders`: after its plan, and numbered so that its log tells both apart."""
+    day = {"samples": [{"sample_id": "107632600027", "container": "S", "tests": ["TSH"]}]}
+    (tmp_path / "day.json").write_text(json.dumps(day), encoding="utf-8")
+    steps = [step for step in make_plan("roche_cobas_e411", tmp_path / "day.json", 1, 0.0, NOW) if step.type != "qc"]
+    said, stop = list[str](), Event()
+    talks = listener("roche_cobas_e411", said.append)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        how: dict[str, Any] = {"fast": True, "retry": 0.02, "books": tmp_path / "books", "more": talks.more}
+        thread = threading.Thread(
+            target=play, args=("roche_cobas_e411", steps, where, None, stop), kwargs={**how, "talks": talks}
+        )
+        thread.start()
+        server.settimeout(PATIENCE)
+        connection, _ = server.accept()
+        with connection:
+            lab = Lab(connection)
+            for _ in steps:
+                assert len(lab.session()) == 1
+            assert set(lab.give(*order("roche_cobas_e411", "8", "3"))) == {ACK}
+            (result,) = lab.session()
+            stop.set()
+            thread.join(PATIENCE)
+    rows = decode(load_driver("roche_cobas_e411"), result).observations
+    assert [(row.sample_id, row.code) for row in rows] == [(TUBE, "8"), (TUBE, "3")]
+    books = [json.loads(line) for line in (tmp_path / "books").read_text(encoding="utf-8").splitlines()]
+    assert [line["note"] for line in books[len(steps) :]] == ["ordered"]
+    assert books[-1]["seq"] > 1_000_000
