@@ -7,21 +7,59 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
+# those with a day of their own; every other driver's analyzer says its captures anew
 NAMES = ("sysmex_xn", "erba_xl", "mindray_bc", "roche_cobas_e411", "generic_astm", "generic_hl7")
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+class Analyzers(typer.core.TyperGroup):
+    """A command for every driver there is, made when it is called: nobody waits for sixty commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The analyzers in the order of their names, then the rest."""
+        from drivers.driver import driver_names
+
+        return [*driver_names(), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            from drivers.driver import driver_names, load_driver
+
+            if cmd_name in driver_names():
+                alone = typer.Typer(pretty_exceptions_enable=False)
+                how = "its own day" if cmd_name in NAMES else "its captures anew"
+                alone.command(cmd_name, help=f"{load_driver(cmd_name).title}: {how}.")(_command(cmd_name))
+                return typer.main.get_command(alone)
+        return found
+
+
+app = typer.Typer(cls=Analyzers, no_args_is_help=True, pretty_exceptions_enable=False)
 
 To = Annotated[
-    str | None, typer.Option(help="tcp://HOST:PORT, serial:PATH, or pty:PATH (makes a cable, PATH is its lab end).")
+    str | None,
+    typer.Option(
+        help="tcp://HOST:PORT, serial:PATH, pty:PATH (makes a cable, PATH is its lab end), http://HOST:PORT/path "
+        "(posts), folder:PATH (leaves files)."
+    ),
 ]
+Ids = Annotated[str | None, typer.Option("--ids", help="Sample ids, commas between them: results of these tubes.")]
+Ask = Annotated[
+    str | None,
+    typer.Option("--ask", help="Sample ids: ask the lab about these tubes and run exactly what it orders."),
+]
+Captures = Annotated[list[Path] | None, typer.Option("--capture", help="A recording of its bytes, repeatable.")]
+Framing = Annotated[str, typer.Option(help="How it marks its messages, where its driver knows several ways.")]
 ListenOn = Annotated[str | None, typer.Option("--listen", help="tcp://HOST:PORT: the lab connects to us.")]
 DayFile = Annotated[Path | None, typer.Option("--day", help="Day file, or a folder of them; without it made up.")]
 Pace = Annotated[float, typer.Option(help="Seconds between two messages.")]
@@ -52,6 +90,17 @@ def simulate(
     """Pretend to be an analyzer, or the SMS gateway."""
 
 
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """What is wrong with the command line is one sentence and exit 2."""
+    try:
+        yield
+    except (ValueError, KeyError, OSError) as error:
+        said = error.args[0] if isinstance(error, KeyError) else error
+        typer.echo(f"{name}: {said}", err=True)
+        raise typer.Exit(2) from error
+
+
 def _command(name: str) -> Callable[..., None]:
     def run(
         to: To = None,
@@ -66,30 +115,58 @@ def _command(name: str) -> Callable[..., None]:
         once: Annotated[bool, typer.Option("--once", help="Exit when the plan is played.")] = False,
         retry: Retry = None,
         check: Annotated[bool, typer.Option("--check", help="Send nothing; have the messages checked.")] = False,
+        ids: Ids = None,
+        ask: Ask = None,
+        capture: Captures = None,
+        framing: Framing = "",
+        orders: Annotated[bool, typer.Option("--orders", help="Run what the lab orders unasked, too.")] = False,
     ) -> None:
         """Play the analyzer's day."""
-        from simulators.play import nothing_more
-        from simulators.run import Days, check_plan, make_faults, make_plan, play
-
-        try:
-            days = Days(name, day, 0.0 if fast else pace, log) if day and day.is_dir() else None
-            steps = days.more() if days else make_plan(name, day, seed, 0.0 if fast else pace, datetime.now(UTC))
-            more = days.more if days else nothing_more
-            if check:
-                raise typer.Exit(check_plan(name, steps, typer.echo))
-            stop = stopping()
-            faults = make_faults(name, fault or (), seed, stop)
-            play(name, steps, to, listen, stop, pace=pace, fast=fast, retry=retry, once=once, books=log,
-                 called=called, more=more, faults=faults)  # fmt: skip
-        except (ValueError, KeyError, OSError) as error:
-            typer.echo(f"{name}: {error}", err=True)
-            raise typer.Exit(2) from error
+        how = {"pace": pace, "fast": fast, "retry": retry, "once": once, "books": log, "called": called}
+        with _in_words(name):
+            if name in NAMES and not (ids or capture) and ask is None:
+                _play_its_day(name, to, listen, day, seed, fault or [], check, how, orders)
+            else:
+                _play_captures(name, to, listen, day, seed, fault or [], check, how, _list(ids), _list(ask),
+                               capture or [], framing)  # fmt: skip
 
     return run
 
 
-for _name in NAMES:
-    app.command(_name, help=f"Pretend to be an analyzer that {_name} reads.")(_command(_name))
+def _list(text: str | None) -> list[str] | None:
+    return None if text is None else [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _play_its_day(
+    name: str, to: str | None, listen: str | None, day: Path | None, seed: int, fault: list[str], check: bool,
+    how: dict[str, Any], orders: bool,
+) -> None:  # fmt: skip
+    from simulators.run import Days, check_plan, make_faults, make_plan, play
+    from simulators.run_any import listener
+
+    pace = 0.0 if how["fast"] else how["pace"]
+    days = Days(name, day, pace, how["books"]) if day and day.is_dir() else None
+    steps = days.more() if days else make_plan(name, day, seed, pace, datetime.now(UTC))
+    if check:
+        raise typer.Exit(check_plan(name, steps, typer.echo))
+    stop = stopping()
+    faults = make_faults(name, fault, seed, stop)
+    talks = listener(name, typer.echo) if orders else None
+    sources = [source.more for source in (days, talks) if source is not None]
+    play(name, steps, to, listen, stop, more=lambda: [step for more in sources for step in more()], faults=faults,
+         talks=talks, **how)  # fmt: skip
+
+
+def _play_captures(
+    name: str, to: str | None, listen: str | None, day: Path | None, seed: int, fault: list[str], check: bool,
+    how: dict[str, Any], ids: list[str] | None, ask: list[str] | None, captures: list[Path], framing: str,
+) -> None:  # fmt: skip
+    from simulators import run_any
+
+    wanted = run_any.Wanted(name, ids, ask, captures, framing, day, seed)
+    if check:
+        raise typer.Exit(run_any.check(wanted, typer.echo))
+    run_any.play_any(wanted, to, listen, stopping(), fault=fault, say=typer.echo, **how)
 
 
 @app.command("scenario")

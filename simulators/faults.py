@@ -47,11 +47,11 @@ class Fault:
     def text(self) -> str:
         """The line that `--list-faults` prints."""
         options = ",".join(f"{name}={value}" for name, value in self.options.items())
-        only = "" if len(self.speaks) == 2 else f" ({self.speaks[0]} only)"
+        only = "" if len(self.speaks) > 1 else f" ({self.speaks[0]} only)"
         return f"{self.kind:17} {self.line}{only} [{options}]"
 
 
-A, H = ("ASTM",), ("HL7",)
+A, H, ALL = ("ASTM",), ("HL7",), ("ASTM", "HL7", "blocks")
 KINDS: Mapping[str, Fault] = {
     fault.kind: fault
     for fault in (  # in their order, from the line outwards where several are of one sort
@@ -85,8 +85,9 @@ KINDS: Mapping[str, Fault] = {
         Fault("no_fs", "a block without its end; the message is repeated", OFTEN, exchange=lines.NoFs, speaks=H),
         Fault("never_reads", "never reads an acknowledgement, takes everything for accepted", ALWAYS,
               exchange=lines.NeverReads, speaks=H),
-        Fault("slow", "bytes arrive at 300 baud", {**ALWAYS, "baud": "300"}, wire=wire.Slow),
-        Fault("split", "bytes arrive in random pieces", {**ALWAYS, "pieces": "8", "pause": "0.002"}, wire=wire.Split),
+        Fault("slow", "bytes arrive at 300 baud", {**ALWAYS, "baud": "300"}, wire=wire.Slow, speaks=ALL),
+        Fault("split", "bytes arrive in random pieces", {**ALWAYS, "pieces": "8", "pause": "0.002"}, wire=wire.Split,
+              speaks=ALL),
         Fault("garbage", "bytes that mean nothing before and after what is sent", OFTEN, wire=wire.Garbage),
         Fault("noise", "one bit of a frame arrives as the other", OFTEN, wire=wire.Noise, speaks=A),
         Fault("silence", "silence in the middle of a frame or block", {**ONCE, "seconds": "32"}, wire=wire.Silence),
@@ -110,7 +111,8 @@ def chosen(text: str, speaks: str) -> Chosen:
     if fault is None:
         raise ValueError(f"there is no fault {kind!r}; there are: {', '.join(KINDS)}")
     if speaks not in fault.speaks:
-        raise ValueError(f"{kind} is a fault of {fault.speaks[0]}, this analyzer speaks {speaks}")
+        said = "its dialect in blocks" if speaks == "blocks" else speaks
+        raise ValueError(f"{kind} is a fault of {' and '.join(fault.speaks)}, this analyzer speaks {said}")
     options = dict(fault.options)
     for pair in filter(None, given.split(",")):
         name, _, value = pair.partition("=")

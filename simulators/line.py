@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import serial
 
+from simulators.line_posts import Folder, Post
 from simulators.pty_pair import PtyPair
 
 SLICE = 0.1  # seconds a read waits before it looks at the stop signal
@@ -221,7 +222,8 @@ class _Slow:
 
 
 def opener(to: str | None, listen: str | None) -> Opener:
-    """From `--to tcp://HOST:PORT | serial:PATH | pty:PATH` or `--listen tcp://HOST:PORT`.
+    """From `--to tcp://HOST:PORT | serial:PATH | pty:PATH | http://HOST:PORT/path | folder:PATH` or `--listen
+    tcp://HOST:PORT`.
 
     Raises ValueError that says what is wrong with the address.
     """
@@ -235,7 +237,14 @@ def opener(to: str | None, listen: str | None) -> Opener:
         return PtyEnd(Path(parts.path))
     if to and parts.scheme == "serial" and parts.path:
         return SerialPort(parts.path)
-    raise ValueError(f"{address!r} is not an address; write tcp://HOST:PORT, serial:PATH or pty:PATH (makes a pair)")
+    if to and parts.scheme == "http" and parts.hostname:
+        return Post(parts)
+    if to and parts.scheme == "folder" and parts.path:
+        return Folder(Path(parts.path))
+    raise ValueError(
+        f"{address!r} is not an address; write tcp://HOST:PORT, serial:PATH, pty:PATH (makes a pair), "
+        "http://HOST:PORT/path or folder:PATH"
+    )
 
 
 class Waiting:

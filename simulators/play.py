@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import Protocol
 
 import hl7
 
@@ -57,14 +58,31 @@ class Books:
         lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         return {int(line["seq"]) for line in lines if line["analyzer"] == self.analyzer}
 
-    def add(self, step: Step, tries: int) -> None:
-        """This step was acknowledged, at the `tries`-th attempt."""
+    def add(self, step: Step, tries: int, replies: int = 0) -> None:
+        """This step was acknowledged, at the `tries`-th attempt; `replies`: messages by which the analyzer answered."""
         if self.path is None:
             return
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"analyzer": self.analyzer, "seq": step.seq, "at": at, **step.books(), "tries": tries}
+        line |= {"replies": replies} if replies else {}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+class Talks(Protocol):
+    """An analyzer that also listens: it sends its steps itself, and hears what the lab says while it is idle."""
+
+    def send(self, line: Waiting, step: Step, manner: Manner) -> bool:
+        """One step, with what the lab answers; True when it is done."""
+        ...
+
+    def idle(self, line: Waiting, manner: Manner) -> None:
+        """A while without a step of its own."""
+        ...
+
+    def replies(self) -> int:
+        """How many messages it answered with since this was last asked."""
+        ...
 
 
 def nothing_more() -> Sequence[Step]:
@@ -79,7 +97,7 @@ def as_it_is(step: Step) -> Step:
 
 class Player:
     """Sends the steps that the log does not have yet. `more` is asked for further steps when all are sent; `said` is
-    asked how each attempt says its step."""
+    asked how each attempt says its step. `talks` is what an analyzer that also listens brings."""
 
     def __init__(
         self,
@@ -91,11 +109,13 @@ class Player:
         books: Books,
         more: Callable[[], Sequence[Step]] = nothing_more,
         said: Callable[[Step], Step] = as_it_is,
+        talks: Talks | None = None,
     ) -> None:
         self._analyzer, self._opener, self._stop, self._manner, self._books = analyzer, opener, stop, manner, books
         self._steps, self._more, self._said = list(steps), more, said
         self._line: Waiting | None = None
-        self._send = send_astm if analyzer.speaks == "ASTM" else send_hl7
+        self._send: Send = talks.send if talks else SENDS[analyzer.speaks]
+        self._talks = talks
         self._down = False
 
     def run(self) -> None:
@@ -130,7 +150,7 @@ class Player:
             tries += 1
             try:
                 if self._send(line, self._said(step), self._manner):
-                    self._books.add(step, tries)
+                    self._books.add(step, tries, self._talks.replies() if self._talks else 0)
                     return
                 log.warning("%s: message %d not accepted, will be repeated", step.analyzer, step.seq)
             except Spoilt as fault:
@@ -169,6 +189,9 @@ class Player:
         """Keep the line, refuse what the lab wants to send (LIS01-A2 6.2.7), show that we are alive."""
         line = self._connected()
         try:
+            if self._talks is not None:
+                self._talks.idle(line, self._manner)
+                return
             came = line.read(IDLE)
             if self._analyzer.speaks == "ASTM" and came.endswith(b"\x05"):
                 line.line.write(b"\x15")
@@ -183,9 +206,13 @@ def frames_of(step: Step) -> list[bytes]:
     said = step.said
     if said.frame > lis1a.MAX_FRAME - 7:
         return [framing.frame(1, said.body)]  # a fault: over what any sender may say
+    if said.etb:
+        records = said.body.splitlines(keepends=True)
+        ends = [said.etb == 1 and number == len(records) for number in range(1, len(records) + 1)]
+        return [lis1a.frame(number, *each) for number, each in enumerate(zip(records, ends, strict=True), 1)]
     if said.frame == 0:
-        return lis1a.frames(said.body, size=lis1a.MAX_FRAME - 7, one_record_a_frame=True)
-    return lis1a.frames(said.body, size=said.frame)
+        return lis1a.frames(said.body, size=lis1a.MAX_FRAME - 7, one_record_a_frame=True, bare=said.bare)
+    return lis1a.frames(said.body, size=said.frame, bare=said.bare)
 
 
 def send_astm(line: Waiting, step: Step, manner: Manner) -> bool:
@@ -223,6 +250,8 @@ def send_hl7(line: Waiting, step: Step, manner: Manner) -> bool:
     """One block; True when it was answered AA (or CA) with our own control id."""
     head = mindray_bc.KEEP_ALIVE if step.analyzer == mindray_bc.NAME else b""
     line.line.write(head + mllp.block(step.said.body))
+    if wants_no_answer(step.said.body):
+        return True
     receiver = mllp.Receiver()
     while came := line.read(manner.reply):
         for body in blocks(receiver, came):
@@ -230,6 +259,12 @@ def send_hl7(line: Waiting, step: Step, manner: Manner) -> bool:
             if verdict[1] == step.said.control_id:
                 return verdict[0] in ("AA", "CA")
     return False
+
+
+def wants_no_answer(body: bytes) -> bool:
+    """MSH-15 and MSH-16 say NE: never an acknowledgement (HL7 v2.5.1 2.9.3, table 0155)."""
+    fields = body.split(b"\r", 1)[0].split(body[3:4])
+    return [field.strip() for field in fields[14:16]] == [b"NE", b"NE"]
 
 
 def blocks(receiver: mllp.Receiver, data: bytes) -> list[bytes]:
@@ -245,3 +280,28 @@ def acknowledgement(body: bytes) -> tuple[str, str]:
     except (KeyError, hl7.HL7Exception):
         return "", ""
     return str(segment[1]), str(segment[2])
+
+
+def send_turns(line: Waiting, step: Step, manner: Manner) -> bool:
+    """One message of a block dialect, turn by turn; True when the lab said what it must after each."""
+    return talk(line, step.said.turns, manner.reply) is not None
+
+
+def talk(line: Waiting, turns: Sequence[tuple[bytes, bytes]], seconds: float) -> bytes | None:
+    """Write each turn and wait for what must be heard after it; what came behind the last, None when one failed."""
+    line.read(0)  # what was left on the line answers nothing of ours
+    heard = b""
+    for data, wanted in turns:
+        if data:
+            line.line.write(data)
+        while wanted and wanted not in heard:
+            came = line.read(seconds)
+            heard += came
+            if not came or (wanted not in heard and heard.endswith(framing.NAK)):
+                return None
+        heard = heard.partition(wanted)[2] if wanted else heard
+    return heard
+
+
+Send = Callable[[Waiting, Step, Manner], bool]
+SENDS: Mapping[str, Send] = {"ASTM": send_astm, "HL7": send_hl7, "blocks": send_turns}

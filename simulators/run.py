@@ -12,10 +12,11 @@ from pathlib import Path
 from threading import Event
 
 from simulators import erba_xl, hl7_text
+from simulators.any_driver import analyzer_of
 from simulators.day import ANALYZERS, made_up_day, plan, read_day
 from simulators.faults import Faults, chosen
 from simulators.line import Opener, Paced, opener
-from simulators.play import Books, Manner, Player, frames_of, nothing_more
+from simulators.play import Books, Manner, Player, Talks, frames_of, nothing_more
 from simulators.step import Step
 
 CHUNK_SECONDS = erba_xl.BAUD_CHUNK * 10 / 9600  # ten bits a byte at 9600 baud 8N1
@@ -71,19 +72,21 @@ def play(
     called: str = "",
     more: Callable[[], Sequence[Step]] = nothing_more,
     faults: Faults | None = None,
+    talks: Talks | None = None,
 ) -> None:
     """Play the steps over the line that `to` or `listen` names, until done (once) or stopped.
 
     ValueError when the address is none. `fast` leaves out what only looks real: the pace and most of the baud rate.
     `called` is the analyzer's name in the books (that of config/analyzers.toml), if not the simulator's own.
-    `faults` come between the analyzer's session and the wire.
+    `faults` come between the analyzer's session and the wire; `talks` hears what the lab says.
     """
     pause = retry if retry is not None else FAST_RETRY if fast else 5.0
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
     amiss = faults or Faults(stop=stop)
     line = amiss.on(_as_wired(name, opener(to, listen), fast))
     try:
-        Player(ANALYZERS[name], steps, line, stop, manner, Books(books, called or name), more, amiss.said).run()
+        Player(analyzer_of(name), steps, line, stop, manner, Books(books, called or name), more, amiss.said,
+               talks).run()  # fmt: skip
     finally:
         line.close()
 
@@ -91,7 +94,7 @@ def play(
 def make_faults(name: str, wanted: Sequence[str], seed: int, stop: Event) -> Faults:
     """The faults a command line or a scenario names. KeyError for an unknown simulator, ValueError for a fault."""
     faults = Faults(seed, stop)
-    faults.set([chosen(text, ANALYZERS[name].speaks) for text in wanted])
+    faults.set([chosen(text, analyzer_of(name).speaks) for text in wanted])
     return faults
 
 

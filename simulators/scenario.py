@@ -12,14 +12,18 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from drivers.driver import driver_names
+from simulators.any_driver import analyzer_of, made_up_ids
 from simulators.day import ANALYZERS, made_up_day, plan
 from simulators.faults import Chosen, Faults, chosen
 from simulators.line import Stopped
 from simulators.run import play
+from simulators.run_any import Wanted, mouth
 from simulators.step import Step
 
 log = logging.getLogger("simulators")
@@ -74,8 +78,8 @@ def _part(table: Mapping[str, Any], number: int, seed: int) -> Part:
     where = f"analyzer {number}"
     _only(table, _ANALYZER, where)
     simulates = str(table.get("simulates", ""))
-    if simulates not in ANALYZERS:
-        raise ValueError(f"{where}: simulates = {simulates!r}; there are {', '.join(ANALYZERS)}")
+    if simulates not in driver_names():
+        raise ValueError(f"{where}: simulates = {simulates!r}; there are {', '.join(driver_names())}")
     stretches = [stretch for each in table.get("play", []) for stretch in _stretches(each, where, simulates)]
     if not stretches:
         raise ValueError(f"{where}: there is no [[analyzer.play]] below it")
@@ -86,7 +90,7 @@ def _part(table: Mapping[str, Any], number: int, seed: int) -> Part:
 
 def _stretches(table: Mapping[str, Any], where: str, simulates: str) -> Iterator[Stretch]:
     _only(table, _PLAY, f"{where}, play")
-    speaks = ANALYZERS[simulates].speaks
+    speaks = analyzer_of(simulates).speaks
     try:
         faults = tuple(chosen(text, speaks) for text in table.get("faults", []))
     except ValueError as error:
@@ -127,8 +131,12 @@ class Stretches:
 
 
 def _enough(part: Part, wanted: int, now: datetime) -> list[Step]:
-    """So many steps of a made-up day, patients only; a longer scenario has a longer day."""
+    """So many steps of a made-up day, patients only; a longer scenario has a longer day. An analyzer without a day of
+    its own says its captures anew."""
     steps: list[Step] = []
+    if part.simulates not in ANALYZERS:
+        voice = mouth(Wanted(part.simulates, seed=part.seed), lambda: now)
+        return [voice.result(sample_id) for sample_id in islice(made_up_ids(now), wanted)]
     count = 20
     while len(steps) < wanted:
         day = made_up_day(part.seed, now, part.pace, count)

@@ -1,7 +1,8 @@
 """The words the simulators share: a day, its samples, a task for an analyzer, and a step it sends.
 
 Turns nothing into nothing: frozen values. Law: a step knows what it contains because it was built from it,
-never because somebody decoded it; so the books can be balanced against a source that is not ours.
+never because somebody decoded it; so the books can be balanced against a source that is not ours. (Those that say
+captures anew are read back by their driver: see any_driver.)
 Source: the shapes of real messages, named in each simulator.
 """
 
@@ -39,6 +40,8 @@ class Note(StrEnum):
     AMENDED = "amended"  # status C and another value
     DUPLICATE = "duplicate"  # the whole message once more
     QC = "qc"
+    QUERY = "query"  # asks what to run
+    ORDERED = "ordered"  # runs exactly what it was told to
     QC_HISTORY = "qc-history"  # controls of past days, caught up with
 
 
@@ -112,13 +115,18 @@ class Row:
 class Said:
     """A message before it is a step: its bytes, its rows, and how the line cuts it.
 
-    `frame` is the most characters of text in a frame; 0 means one record a frame; ignored by HL7.
+    `frame` is the most characters of text in a frame; 0 means one record a frame; ignored by HL7. `bare`: its frames
+    end without a CR. `etb`: each record has a frame that ends with ETB, 1: but the last, 2: the last too. `turns`:
+    what a dialect of blocks writes, each with what must be heard before the next.
     """
 
     body: bytes
     rows: tuple[Row, ...]
     frame: int = 240
     control_id: str = ""
+    bare: bool = False
+    etb: int = 0
+    turns: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,7 @@ class Step:
     analyzer: str
     seq: int
     note: Note
-    type: str  # result | qc
+    type: str  # result | qc | query
     said: Said
     burst: bool = False  # sent without the pause that paces the day
 
@@ -164,7 +172,7 @@ class Analyzer:
     """
 
     name: str
-    speaks: str  # ASTM | HL7
+    speaks: str  # ASTM | HL7 | blocks
     containers: str
     menu: Mapping[str, Item]
     say: Callable[[Task], Said]

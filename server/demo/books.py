@@ -32,7 +32,7 @@ def _one(analyzer: str, lines: list[dict[str, object]], books: books_view.Books 
         return [f"{analyzer}: nothing arrived"] if lines else []
     journaled = len(JournalReader(stage.settings().journal).messages(analyzer=analyzer, limit=100_000))
     figures = {
-        "messages sent, journaled": (len(lines), journaled),
+        "messages sent, journaled": (_messages(lines), journaled),
         "messages journaled, processed": (journaled, books.messages),
         "messages that could not be read": (0, books.failed),
         "measurements sent, observed": (_sum(lines, "measurements", "controls"), books.sums["measurements"]),
@@ -45,6 +45,11 @@ def _one(analyzer: str, lines: list[dict[str, object]], books: books_view.Books 
     if not books.balanced:
         found.append(f"{analyzer}: measurements are not results + controls + unmatched + duplicates + left in message")
     return found
+
+
+def _messages(lines: list[dict[str, object]]) -> int:
+    """What was sent, and what the analyzer answered to orders."""
+    return len(lines) + _sum(lines, "replies")
 
 
 def _sum(lines: list[dict[str, object]], *keys: str) -> int:
@@ -86,7 +91,7 @@ def _flow(stage: Stage, books: list[books_view.Books]) -> list[str]:
     for b in books:
         s = b.sums
         figures = (
-            len(notes.get(b.analyzer, [])), len(reader.messages(analyzer=b.analyzer, limit=100_000)),
+            _messages(notes.get(b.analyzer, [])), len(reader.messages(analyzer=b.analyzer, limit=100_000)),
             s["observations"], s["results"], s["controls"], s["unmatched"], s["duplicates"], s["not_reportable"],
             s["suspects"], s["images"], s["details"],
         )  # fmt: skip

@@ -1,7 +1,8 @@
 """`labmitra demo --once`: the whole day without a person, at full speed; exit 0 only when the books balance.
 
 Turns a fresh stage into a table: sent, journaled, observed, matched, held, unmatched, released, handed over, delivered,
-opened. Law: nothing is counted from memory; every figure is read where it came to rest.
+opened. Eleven analyzers, five of which ask what to run. Law: nothing is counted from memory; every figure is read where
+it came to rest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from middleware.journal import JournalReader
 from middleware.lab import Lab
 from middleware.schema import Order, Patient, ReportRow, Sample
 from middleware.store import books_view
-from server.demo import patient
+from server.demo import guests, patient
 from server.demo.books import balance, table
 from server.demo.seed import PASSWORD, slip_of
 from server.demo.stage import (
@@ -51,7 +52,9 @@ class Day:
 def run(config: Path) -> int:
     """Play the day in a folder that is thrown away afterwards; 0 when everything balances."""
     with tempfile.TemporaryDirectory(prefix="labmitra-once-") as name:
-        stage = build(config, Path(name), usual_ports=False)
+        stage = build(config, Path(name), usual_ports=False, guests=tuple(guests.GUESTS))
+        with (stage.config / "analyzers.toml").open("a", encoding="utf-8") as analyzers:
+            analyzers.write(guests.tables(stage.guests))
         lab = empty_lab(stage)
         try:
             with Processes(stage.home / "log", stage.environ) as processes:
@@ -70,6 +73,7 @@ def _day(stage: Stage, lab: Lab, processes: Processes) -> int:
     launch_services(stage, processes)
     fill(stage, lab)
     start_simulators(stage, processes, pace=0.0, fast=True)
+    guests.start(stage, processes, guests.admit_patients(lab))
     services_answer(stage, processes)
     day.seconds["start"] = time.monotonic() - begin
     _analyzers_done(stage, lab, processes)
@@ -104,7 +108,7 @@ def _work(technician: Technician) -> None:
 
 def _analyzers_done(stage: Stage, lab: Lab, processes: Processes) -> None:
     """Every simulator sent its plan and every message of the journal is processed."""
-    names = [f"simulator-{a}" for a in SIMULATORS]
+    names = [f"simulator-{a}" for a in (*SIMULATORS, *stage.guests)]
     deadline = time.monotonic() + PATIENCE
     while not processes.finished(*names):
         if dead := processes.died():

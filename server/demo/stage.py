@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -45,6 +45,7 @@ class Stage:
     home: Path
     ports: Mapping[int, int]
     more: Mapping[str, str] = field(default_factory=dict)  # environment of the services beside what the demo needs
+    guests: Mapping[str, int] = field(default_factory=dict)  # further analyzers and the ports of their lines
     held: tuple[socket.socket, ...] = field(default=(), compare=False)  # the ports, kept for our services
 
     def close(self) -> None:
@@ -98,16 +99,22 @@ class Stage:
         return open_lab(self.settings())
 
 
-def build(source: Path, home: Path, usual_ports: bool = True, more: Mapping[str, str] = MappingProxyType({})) -> Stage:
+def build(
+    source: Path, home: Path, usual_ports: bool = True, more: Mapping[str, str] = MappingProxyType({}),
+    guests: Sequence[str] = (),
+) -> Stage:  # fmt: skip
     """A stage in `home`: configuration copied from `source`, busy ports replaced; `more` is further environment.
 
     Without `usual_ports` every port is a fresh one: two labs that start at the same moment must never share a line.
+    `guests` get a port each.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     held = {port: held_port(port if usual_ports else 0) for port in PORTS}
     ports = {port: int(it.getsockname()[1]) for port, it in held.items()}
-    stage = Stage(home, ports, more, tuple(held.values()))
+    visiting = {name: held_port() for name in guests}
+    theirs = {name: int(it.getsockname()[1]) for name, it in visiting.items()}
+    stage = Stage(home, ports, more, theirs, (*held.values(), *visiting.values()))
     shutil.rmtree(stage.config, ignore_errors=True)
     shutil.copytree(source, stage.config, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     for name in ("lab.toml", "analyzers.toml"):
@@ -193,7 +200,7 @@ def start_simulators(stage: Stage, processes: Processes, pace: float, fast: bool
 def sent(stage: Stage) -> dict[str, list[dict[str, object]]]:
     """What each simulator noted as acknowledged, by analyzer."""
     found = {}
-    for analyzer in SIMULATORS:
+    for analyzer in (*SIMULATORS, *stage.guests):
         path = stage.books(analyzer)
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         found[analyzer] = [json.loads(line) for line in lines]

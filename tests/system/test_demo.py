@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from server.demo.guests import GUESTS
 from server.demo.seed import PASSWORD
 from tests.system.support import PATIENCE, Person, until
 
 STAGES = (
-    "analyzer", "xn550", "xl640", "bc5150", "e411", "tests still awaited", "results by state", "held, by reason",
-    "unmatched", "handed over", "reports by delivery", "reports opened", "technician did", "patient saw",
+    "analyzer", "xn550", "xl640", "bc5150", "e411", *GUESTS, "tests still awaited", "results by state",
+    "held, by reason", "unmatched", "handed over", "reports by delivery", "reports opened", "technician did",
+    "patient saw",
 )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def test_the_same_file_gives_the_same_bytes(name: str) -> None:
 
 def test_the_day_holds_everything_a_lab_lives_through() -> None:
     told = {step.note for name in FOUR for step in PLANS[name]}
-    assert told == set(Note)
+    assert told == set(Note) - {Note.QUERY, Note.ORDERED}, "those are no part of a day: the lab is asked"
 
 
 @pytest.mark.parametrize("name", FOUR)
