@@ -47,8 +47,10 @@ RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects
 class Reading:
     """One reading of a config directory: the files, what was wrong, whether secrets may be made."""
 
-    def __init__(self, config_dir: Path, environ: Mapping[str, str], make_secrets: bool) -> None:
-        self.dir, self.make_secrets = config_dir, make_secrets
+    def __init__(
+        self, config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Mapping[str, str]
+    ) -> None:
+        self.dir, self.make_secrets, self._instead = config_dir, make_secrets, instead
         self.problems: list[Problem] = []
         self.lab = self.toml(LAB)
         self._override(environ)
@@ -59,7 +61,7 @@ class Reading:
     def toml(self, name: str) -> dict[str, Any]:
         """One TOML file; {} and a Problem when it cannot be read."""
         try:
-            text = (self.dir / name).read_text(encoding="utf-8")
+            text = self._instead.get(name) or (self.dir / name).read_text(encoding="utf-8")
             return tomllib.loads(text, parse_float=Decimal)
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(Problem(name, "file", f"cannot be read: {error}", "a UTF-8 file, as delivered"))
@@ -98,10 +100,13 @@ class Reading:
 
 
 def read_settings(
-    config_dir: Path, environ: Mapping[str, str], make_secrets: bool
+    config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Mapping[str, str] | None = None
 ) -> tuple[Settings | None, list[Problem]]:
-    """Settings and all problems; the Settings are only to be used when there are none."""
-    reading = Reading(config_dir, environ, make_secrets)
+    """Settings and all problems; the Settings are only to be used when there are none.
+
+    `instead`: the text of a file as it would be, by its name, to see what would be wrong with it.
+    """
+    reading = Reading(config_dir, environ, make_secrets, instead or {})
     for name in reading.lab:
         if name not in TABLES:
             reading.problems.append(Problem(LAB, name, "is unknown", nearest(name, TABLES)))

@@ -20,6 +20,7 @@ from middleware.model import NotAllowed, Refused
 from server.lab import api, auth, live, trouble, watch
 from server.lab.front import Counts, Front
 from server.lab.pages import (
+    add_analyzer,
     analyzers,
     audit,
     critical,
@@ -65,6 +66,7 @@ def routers() -> tuple[APIRouter, ...]:
         reports.router,
         qc.router,
         analyzers.router,
+        add_analyzer.router,
         messages.router,
         api.docs,
         live.router,
