@@ -39,17 +39,17 @@ LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
 TABLES = ("lab", "store", "web", "hub", "reports", "sms", "alarms")
 LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket", "folder", "http-listen")
+Instead = Mapping[str, str]  # the text of a file as it would be, by the file's name
 DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql")
 ALWAYS_ON = ("identity", "absurd", "critical", "never_list", "unproven_driver")
-RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "correction", "second_result")
+RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "controls_invalid", "correction",
+              "second_result")  # fmt: skip
 
 
 class Reading:
     """One reading of a config directory: the files, what was wrong, whether secrets may be made."""
 
-    def __init__(
-        self, config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Mapping[str, str]
-    ) -> None:
+    def __init__(self, config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Instead) -> None:
         self.dir, self.make_secrets, self._instead = config_dir, make_secrets, instead
         self.problems: list[Problem] = []
         self.lab = self.toml(LAB)
@@ -100,12 +100,9 @@ class Reading:
 
 
 def read_settings(
-    config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Mapping[str, str] | None = None
+    config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Instead | None = None
 ) -> tuple[Settings | None, list[Problem]]:
-    """Settings and all problems; the Settings are only to be used when there are none.
-
-    `instead`: the text of a file as it would be, by its name, to see what would be wrong with it.
-    """
+    """Settings and all problems, of the files or texts `instead`; only to be used when there are no problems."""
     reading = Reading(config_dir, environ, make_secrets, instead or {})
     for name in reading.lab:
         if name not in TABLES:
@@ -384,6 +381,8 @@ def _parameters(reading: Reading, rule: str, values: object) -> dict[str, object
         found["lifelong"] = table.known_words("lifelong", [c for c, t in tests.items() if t.coded])
     elif rule == "analyzer_flags":
         found["ignore"] = table.words("ignore", ("", "N", "H", "L", "HH", "LL"))
+    elif rule == "controls_invalid":
+        found["said"] = table.words("said")
     table.finish()
     return found
 

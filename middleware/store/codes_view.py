@@ -41,7 +41,7 @@ def seen_codes(conn: Connection, since: datetime) -> tuple[SeenCode, ...]:
     rows = conn.execute(
         select(
             _u.c.analyzer, _u.c.code, func.max(_u.c.name).label("name"), func.max(_u.c.unit).label("unit"),
-            func.count().label("count"), waits.label("waiting"), stuck.label("stuck"),
+            func.count().label("seen"), waits.label("waiting"), stuck.label("stuck"),
             func.max(_u.c.created_at).label("last"),
         )
         .where(_u.c.code.is_not(None), _u.c.code != "", (_u.c.created_at >= since) | (_u.c.state == "open"))
@@ -49,7 +49,7 @@ def seen_codes(conn: Connection, since: datetime) -> tuple[SeenCode, ...]:
         .order_by(func.max(_u.c.created_at).desc(), _u.c.analyzer, _u.c.code)
     )  # fmt: skip
     return tuple(
-        SeenCode(r.analyzer, r.code, r.name or "", r.unit or "", r.count, int(r.waiting), int(r.stuck), r.last)
+        SeenCode(r.analyzer, r.code, r.name or "", r.unit or "", r.seen, int(r.waiting), int(r.stuck), r.last)
         for r in rows
     )
 
