@@ -77,7 +77,8 @@ class Typed:
 
 def blank(card: DriverCard) -> Typed:
     """A new analyzer of this driver, with the usual line of what it speaks."""
-    return Typed(card.name, "", card.facts.title, _usual_kind(card), _line({}), True, "", "", _spare(()))
+    title = "" if card.name.startswith("generic_") else card.facts.title
+    return Typed(card.name, "", title, _usual_kind(card), _line({}), True, "", "", _spare(()))
 
 
 def from_entry(entry: Entry) -> Typed:

@@ -137,14 +137,13 @@ def _meant(lab: Lab, seen: SeenCode) -> bool:
 
 
 def _context(lab: Lab, actor: Actor) -> CodesPage:
-    seen = _seen(lab)
-    unknown = [s for s in seen if not _meant(lab, s)]
+    seen, file = _seen(lab), _file(lab)
+    there, catalogue = {entry.name for entry in file.entries}, lab.settings.catalogue
+    unknown = [s for s in seen if not _meant(lab, s) and (s.analyzer in there or s.stuck)]
     known = [(s.analyzer, s.code) for s in seen if s.stuck and _meant(lab, s)]
-    file = _file(lab)
     with lab.read() as conn:
         waiting = codes_view.waiting_messages(conn, known)
         said = {(s.analyzer, s.code): codes_view.examples(conn, s.analyzer, s.code) for s in unknown[:SHOWN]}
-    there, catalogue = {entry.name for entry in file.entries}, lab.settings.catalogue
     cards = tuple(
         CodeCard(s, said[s.analyzer, s.code], suggest(s.code, s.name, s.unit, catalogue), s.analyzer in there)
         for s in unknown[:SHOWN]
