@@ -37,8 +37,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "मशीन ने बिना टेस्ट कोड के नतीजा भेजा।",
     ),
     "unknown_code": (
-        "Test code {code} of {analyzer} is not known here. The engineer can add it to analyzers.toml.",
-        "{analyzer} का टेस्ट कोड {code} यहां पता नहीं है। इंजीनियर इसे analyzers.toml में जोड़ सकते हैं।",
+        "Test code {code} of {analyzer} is not known here. An engineer gives it a meaning (Unknown codes).",
+        "{analyzer} का टेस्ट कोड {code} यहां पता नहीं है। इंजीनियर “मशीनें”, “अनजान कोड” में इसका मतलब तय करें।",
     ),
     "no_such_test": (
         "Test code {code} of {analyzer} means {test}, which is not in the catalogue.",

@@ -248,3 +248,8 @@ def test_a_file_and_a_stored_message_are_read(client_as, lab):
 def test_what_cannot_be_read_says_why(client_as):
     soup = new(client_as("engineer"), "mindray_bc", do="read", paste="hello")
     assert "Nothing can be read here" in soup.text and "speaks HL7" in soup.text
+
+
+def test_enter_in_a_field_looks_and_never_writes(client_as):
+    soup = new(client_as("engineer"))
+    assert soup.select("button[value=save]") and soup.select_one("#setup button")["value"] == "preview"
