@@ -36,6 +36,11 @@ class Suggestion:
     unit: str = ""
 
 
+def search(words: str, unit: str, catalogue: Mapping[str, CatalogueTest]) -> tuple[Suggestion, ...]:
+    """What somebody who typed these words instead of a catalogue code may have meant: a name, part of one, a LOINC."""
+    return suggest(words, words, unit, catalogue)
+
+
 def suggest(code: str, name: str, unit: str, catalogue: Mapping[str, CatalogueTest]) -> tuple[Suggestion, ...]:
     """At most five, the strongest reason first; () when nothing speaks for any test."""
     found: dict[str, Suggestion] = {}
@@ -77,7 +82,7 @@ def _plain(text: str) -> str:
 def _alike(one: str, other: str) -> bool:
     if min(len(one), len(other)) < SHORT:
         return False
-    return SequenceMatcher(None, one, other).ratio() >= ALIKE
+    return one in other or SequenceMatcher(None, one, other).ratio() >= ALIKE
 
 
 def _fits(test: CatalogueTest, unit: str) -> str:

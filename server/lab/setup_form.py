@@ -14,7 +14,7 @@ from middleware.analyzers_file import Entry
 from middleware.fleet import DriverCard
 from middleware.line_parts import CHOICES, KINDS, OWN, USUAL, Parts, parts_of, wrong_part
 from middleware.model import CatalogueTest
-from middleware.suggest import Suggestion, suggest
+from middleware.suggest import Suggestion, search, suggest
 from server.lab.web import Form
 
 SPARE = 4  # empty rows for codes, so that some can be added without another click
@@ -139,7 +139,7 @@ def _wrong_rows(rows: tuple[CodeRow, ...], catalogue: Mapping[str, CatalogueTest
             wrong[f"code{row.number}"] = "setup.wrong.code"
         elif row.code in seen and row.code:
             wrong[f"code{row.number}"] = "setup.wrong.twice"
-        elif row.test and not all(test in catalogue for test in row.test.split("|")):
+        elif row.test and not _known(row.test, catalogue):
             wrong[f"test{row.number}"] = "setup.wrong.test"
         seen.add(row.code)
     return wrong
@@ -147,17 +147,24 @@ def _wrong_rows(rows: tuple[CodeRow, ...], catalogue: Mapping[str, CatalogueTest
 
 def _row(form: Form, n: int) -> CodeRow:
     picked = form.text(f"pick{n}")
-    test = picked or form.text(f"test{n}").replace(" ", "")
+    test = picked or form.text(f"test{n}")
+    test = test.replace(" ", "") if "|" in test else test
     return CodeRow(n, form.text(f"code{n}"), test, form.text(f"said{n}"), form.text(f"unit{n}"))
 
 
 def _suggested(rows: tuple[CodeRow, ...], catalogue: Mapping[str, CatalogueTest]) -> tuple[CodeRow, ...]:
-    return tuple(
-        row
-        if row.test or not row.code
-        else _renumbered(row, row.number, suggest(row.code, row.name, row.unit, catalogue))
-        for row in rows
-    )
+    return tuple(_renumbered(row, row.number, _suggestions(row, catalogue)) for row in rows)
+
+
+def _suggestions(row: CodeRow, catalogue: Mapping[str, CatalogueTest]) -> tuple[Suggestion, ...]:
+    """For a code without a test, and for words that stand where the test's code should."""
+    if not row.test:
+        return suggest(row.code, row.name, row.unit, catalogue) if row.code else ()
+    return () if _known(row.test, catalogue) else search(row.test, row.unit, catalogue)
+
+
+def _known(test: str, catalogue: Mapping[str, CatalogueTest]) -> bool:
+    return all(one in catalogue for one in test.split("|"))
 
 
 def _renumbered(row: CodeRow, number: int, suggestions: tuple[Suggestion, ...] = ()) -> CodeRow:

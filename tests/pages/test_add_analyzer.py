@@ -253,3 +253,10 @@ def test_what_cannot_be_read_says_why(client_as):
 def test_enter_in_a_field_looks_and_never_writes(client_as):
     soup = new(client_as("engineer"))
     assert soup.select("button[value=save]") and soup.select_one("#setup button")["value"] == "preview"
+
+
+def test_a_name_instead_of_a_code_is_looked_up(client_as):
+    soup = new(client_as("engineer"), status=422, code0="17", test0="creatin")
+    assert "looked up" in soup.find(id="test0-wrong").text
+    assert "CREAT" in {p["value"] for p in soup.select("[name=pick0]")}
+    assert 'line = "' in new(client_as("engineer"), code0="17", test0="creatin", pick0="CREAT").select_one("pre").text

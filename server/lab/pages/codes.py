@@ -22,10 +22,10 @@ from middleware.meant import tests_meant
 from middleware.model import Actor, Refused, Right
 from middleware.store import codes_view
 from middleware.store.codes_view import SeenCode
-from middleware.suggest import Suggestion, suggest
+from middleware.suggest import Suggestion, search, suggest
 from server.lab.show import TestShown, tests_shown, titles
 from server.lab.trouble import refused_text
-from server.lab.web import FormDep, LabDep, know_analyzers, page, redirect, require
+from server.lab.web import Form, FormDep, LabDep, know_analyzers, page, redirect, require
 
 router = APIRouter()
 MAY = Annotated[Actor, Depends(require(Right.SET_UP))]
@@ -82,15 +82,15 @@ def show(request: Request, lab: LabDep, actor: MAY) -> Response:
 def give(request: Request, lab: LabDep, actor: MAY, form: FormDep) -> Response:
     """Give a code its meaning."""
     analyzer, code = form.must("analyzer", limit=60), form.must("code")
-    test = form.text("other").replace(" ", "") or form.text("pick")
+    test = _chosen(lab, form)
     try:
         _must_be_tests(lab, test)
         if why_not_writable(lab.settings.config):
             return _to_copy(request, lab, actor, analyzer, code, test)
         kept = actions.map_code(lab, actor, analyzer, code, test, form.must("stamp"))
     except Refused as refusal:
-        context = replace(_context(lab, actor), at=(analyzer, code), typed=test, trouble=refused_text(request, refusal))
-        return page(request, "codes.html", context, 409)
+        context = _searched(lab, _context(lab, actor), (analyzer, code), test)
+        return page(request, "codes.html", replace(context, trouble=refused_text(request, refusal)), 409)
     know_analyzers(request, actions.analyzers_now(lab))
     title = titles(lab.settings).get(analyzer, analyzer)
     return redirect(request, "/codes", "codes.mapped", "warn", code=code, analyzer=title, test=test, kept=kept)
@@ -111,10 +111,34 @@ def replay(request: Request, lab: LabDep, actor: MAY_REPLAY, form: FormDep) -> R
     return redirect(request, "/codes", "codes.replayed", "warn" if left else "good", n=done, left=left)
 
 
+def _searched(lab: Lab, context: CodesPage, at: tuple[str, str], typed: str) -> CodesPage:
+    """The page with what was typed at this code; words that are no catalogue code are looked up there."""
+    cards = tuple(
+        replace(card, suggestions=search(typed, card.seen.unit, lab.settings.catalogue) or card.suggestions)
+        if typed and (card.seen.analyzer, card.seen.code) == at
+        else card
+        for card in context.cards
+    )
+    return replace(context, cards=cards, at=at, typed=typed)
+
+
+def _chosen(lab: Lab, form: Form) -> str:
+    """The suggestion that was picked, or the code that was typed; "" when two different ones were."""
+    typed, picked = form.text("other"), form.text("pick")
+    typed = typed.replace(" ", "") if "|" in typed else typed
+    if picked and typed != picked and _are_tests(lab, typed):
+        return ""
+    return picked or typed
+
+
+def _are_tests(lab: Lab, test: str) -> bool:
+    return all(one in lab.settings.catalogue for one in test.split("|"))
+
+
 def _must_be_tests(lab: Lab, test: str) -> None:
     if not test:
         raise Refused("codes.choose")
-    if not all(one in lab.settings.catalogue for one in test.split("|")):
+    if not _are_tests(lab, test):
         raise Refused("setup.wrong.test")
 
 
