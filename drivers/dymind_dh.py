@@ -10,7 +10,7 @@ setting: it is read as a point, OBX-5 as sent is kept; other analyzers of the fa
 repeats (`H~A`, `~N`) · status OBX-11 · time OBR-7, the analysis. MSH-3 is the model; MSH-11 Q is a control.
 Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED).
 GRAN and MID are no tests of the catalogue; PDW and P-LCC stand as in the Mindray BC family.
-Cannot: answer its query (ORM^O01 with the sample in ORC-3; the answer was never seen); draw the histograms.
+Cannot: answer its query (ORM^O01 with the sample in ORC-3; the answer was never seen); draw scattergrams.
 """
 
 from drivers.driver import Driver, Grade, Observation, detail

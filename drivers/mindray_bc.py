@@ -15,7 +15,7 @@ A query is an ORM^O01 with the sample in ORC-3 (`ORC|RF||id||IP`), answered by o
 query, PID, PV1, ORC AF with the sample in ORC-2, OBR 00001, and as OBX what to run: whole blood (08002 W), CBC+DIFF
 when a cell of the differential is awaited, else CBC (08003). Nothing known: MSA AR and no order. MSH-7 of the answer is
 the query's own. The BC-5800 marks controls by T or D in MSH-11: taken as training, not filed.
-Cannot: choose how the tube is taken (the operator does); draw the histograms.
+Cannot: choose how the tube is taken (the operator does); draw the scattergrams (histograms are drawn).
 """
 
 from collections.abc import Sequence

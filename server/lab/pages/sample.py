@@ -81,6 +81,16 @@ class SamplePage:
     reasons: tuple[str, ...]
     may: Mapping[str, bool]
 
+    @property
+    def drawn(self) -> tuple[Shown, ...]:
+        """The pictures that can be seen here."""
+        return tuple(p for p in self.pictures if p.url or p.curve)
+
+    @property
+    def not_drawn(self) -> tuple[Shown, ...]:
+        """Those that stayed on the analyzer, and data that cannot be drawn."""
+        return tuple(p for p in self.pictures if not (p.url or p.curve))
+
 
 def _read(lab: Lab, actor: Actor, pk: int, request: Request) -> SamplePage:
     with lab.read() as conn:
