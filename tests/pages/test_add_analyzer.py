@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import tomllib
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import serial
 
 from middleware.journal import Journal
 from middleware.schema import AuditRow
@@ -260,3 +262,20 @@ def test_a_name_instead_of_a_code_is_looked_up(client_as):
     assert "looked up" in soup.find(id="test0-wrong").text
     assert "CREAT" in {p["value"] for p in soup.select("[name=pick0]")}
     assert 'line = "' in new(client_as("engineer"), code0="17", test0="creatin", pick0="CREAT").select_one("pre").text
+
+
+def test_a_cable_is_opened_and_left_alone(client_as, lab):
+    ours, theirs = os.openpty()
+    path, browser = os.ttyname(theirs), client_as("engineer")
+    try:
+        said = new(browser, do="line", kind="serial", **{"serial.path": path}).select_one("#tried")
+        assert "good" in said["class"] and "9600" in said.text
+        with serial.Serial(path, exclusive=True):  # as the middleware or a terminal program has it
+            said = new(browser, do="line", kind="serial", **{"serial.path": path}).select_one("#tried")
+        assert "bad" in said["class"] and "another program" in said.text
+        os.set_blocking(ours, False)
+        with pytest.raises(BlockingIOError):  # nothing was sent
+            os.read(ours, 1)
+    finally:
+        os.close(ours)
+        os.close(theirs)
