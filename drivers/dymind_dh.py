@@ -11,7 +11,7 @@ Edan `10\\S\\9/L`) · range OBX-7, with the same comma · flags OBX-8 as repeats
 OBR-7, the analysis. MSH-3 is the model · control MSH-11 Q.
 Quirks: Rows that are no results: settings (IS: take mode, blood mode, reference group, remark), age, pictures (ED, and
 Edan's `…_BASE64`). GRAN and MID are no tests of the catalogue; PDW and P-LCC stand as in the Mindray BC family.
-Cannot: answer its query (ORM^O01 with the sample in ORC-3; the answer was never seen); draw the histograms.
+Cannot: answer its query (ORM^O01 with the sample in ORC-3; the answer was never seen); draw scattergrams.
 """
 
 from dataclasses import replace

@@ -16,7 +16,7 @@ one ORR^O02: MSA with MSH-10 of the query, PID, PV1, ORC AF with the sample in O
 whole blood (08002 W), CBC+DIFF when a cell of the differential is awaited, else CBC (08003). Nothing known: MSA AR and
 no order. MSH-7 of the answer is the query's own. The BC-5800 marks controls by T or D in MSH-11: taken as training, not
 filed.
-Cannot: choose how the tube is taken (the operator does); draw the histograms.
+Cannot: choose how the tube is taken (the operator does); draw the scattergrams (histograms are drawn).
 """
 
 from collections.abc import Sequence

@@ -5,10 +5,13 @@ Law: pure; the driver's form and config/analyzers.toml are all it reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 
-from drivers.driver import load_driver
+from drivers.driver import driver_names, load_driver
 from middleware.settings import AnalyzerSettings, Settings
 
 
@@ -25,6 +28,44 @@ def driver_facts(name: str) -> DriverFacts:
     """The facts of one driver; KeyError when there is none of that name."""
     driver = load_driver(name)
     return DriverFacts(driver.title, driver.speaks, driver.grade.value)
+
+
+@dataclass(frozen=True, slots=True)
+class DriverCard:
+    """A driver for somebody who chooses one: its facts, and what its own opening words say (English, as there)."""
+
+    name: str
+    facts: DriverFacts
+    about: str  # which models, how they are connected
+    manual: str
+    proof: str
+    cannot: str  # "" when it says nothing of the kind
+    framings: tuple[str, ...]  # ways its analyzer may mark messages, the usual one first; () when there is one
+    codes: tuple[tuple[str, str], ...]  # code → catalogue test, as the driver knows them
+
+
+@cache
+def driver_card(name: str) -> DriverCard:
+    """The card of one driver; KeyError when there is none of that name."""
+    driver = load_driver(name)
+    words = " ".join((import_module(f"drivers.{name}").__doc__ or "").split("\n"))
+    about, _, rest = words.partition("Manual")
+    manual, _, rest = rest.partition("Proof")
+    proof = re.split(r"  |Where|Near-|Cannot", rest.strip())[0]
+    return DriverCard(
+        name, driver_facts(name), _line(about), _line(manual), _line(proof), _line(rest.partition("Cannot:")[2]),
+        tuple(driver.framings),
+        tuple((code, meaning.test) for code, meaning in driver.tests.items() if meaning.test),
+    )  # fmt: skip
+
+
+def driver_cards() -> tuple[DriverCard, ...]:
+    """Every driver there is, by title."""
+    return tuple(sorted(map(driver_card, driver_names()), key=lambda card: card.facts.title.lower()))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def tests_of(analyzer: AnalyzerSettings) -> frozenset[str]:

@@ -6,19 +6,25 @@ Turns (analyzer, code) into catalogue codes by the same tables that `match` read
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from drivers.driver import load_driver
+from middleware.model import CatalogueTest
 from middleware.settings import AnalyzerSettings, Settings
 
 
 def tests_meant(settings: Settings, analyzer: str, code: str | None) -> tuple[str, ...]:
     """The catalogue tests this code can stand for; () when it is unknown here."""
     unit = next((a for a in settings.analyzers if a.name == analyzer), None)
-    if unit is None or not code:
-        return ()
-    return tuple(test for test in _tests(settings, unit, code) if test in settings.catalogue)
+    return meant_by(settings.catalogue, unit, code) if unit is not None and code else ()
 
 
-def _tests(settings: Settings, unit: AnalyzerSettings, code: str) -> tuple[str, ...]:
+def meant_by(catalogue: Mapping[str, CatalogueTest], unit: AnalyzerSettings, code: str) -> tuple[str, ...]:
+    """The same for an analyzer that is perhaps not yet configured."""
+    return tuple(test for test in _tests(catalogue, unit, code) if test in catalogue)
+
+
+def _tests(catalogue: Mapping[str, CatalogueTest], unit: AnalyzerSettings, code: str) -> tuple[str, ...]:
     if code in unit.codes:
         return tuple(unit.codes[code].split("|"))
     driver = load_driver(unit.driver)
@@ -27,4 +33,4 @@ def _tests(settings: Settings, unit: AnalyzerSettings, code: str) -> tuple[str, 
         return tuple(listed.test.split("|")) if listed.test else ()
     if not driver.codes_are_catalogue:
         return ()
-    return tuple(t.code for t in settings.catalogue.values() if code in (t.code, t.loinc))
+    return tuple(t.code for t in catalogue.values() if code in (t.code, t.loinc))

@@ -49,6 +49,7 @@ class Right(StrEnum):
     WITHDRAW = "withdraw a report"
     ANALYZERS_SEE = "see analyzers"
     MESSAGES = "see and replay messages"
+    SET_UP = "add and set up analyzers, map codes"
     USERS = "manage users"
     AUDIT = "read the audit trail"
 
@@ -72,8 +73,10 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
             Right.AUDIT, Right.PRINT_SLIP,
         }
     ),
-    Role.ENGINEER: frozenset({Right.ANALYZERS_SEE, Right.MESSAGES, Right.QC_SEE}),
-    Role.ADMIN: frozenset({Right.USERS, Right.AUDIT, Right.ANALYZERS_SEE, Right.REPORTS, Right.WITHDRAW}),
+    Role.ENGINEER: frozenset({Right.ANALYZERS_SEE, Right.MESSAGES, Right.QC_SEE, Right.SET_UP}),
+    Role.ADMIN: frozenset(
+        {Right.USERS, Right.AUDIT, Right.ANALYZERS_SEE, Right.REPORTS, Right.WITHDRAW, Right.SET_UP}
+    ),
 }  # fmt: skip
 
 

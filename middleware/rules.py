@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from middleware.model import CatalogueTest, Context, Reason, Result, SampleFacts, SampleState, Sex, TestState, Verdict
-from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, reason
+from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, STATUS_MEANINGS, reason
 from middleware.values import Limits, is_above, is_below, limits_for, maybe_above, maybe_below
 
 if TYPE_CHECKING:  # the shape alone: rules read no files
@@ -209,6 +209,9 @@ def analyzer_flags(subject: Subject) -> Iterable[Reason]:
         found.append(subject.say("analyzer_flags", "below_range"))
     if result.comparator.startswith(">"):
         found.append(subject.say("analyzer_flags", "above_range"))
+    if result.status in STATUS_MEANINGS:
+        english, hindi = STATUS_MEANINGS[result.status]
+        found.append(subject.say("analyzer_flags", "status", meaning=english, meaning_hi=hindi))
     quiet = subject.setting("analyzer_flags", "ignore", QUIET)
     loud = {flag for flag in result.analyzer_flags if flag not in quiet}
     if "A" in loud and not HIGH_AND_LOW.isdisjoint(result.analyzer_flags):
@@ -223,6 +226,15 @@ def suspects(subject: Subject) -> Iterable[Reason]:
     """The analyzer doubts itself about this value: matching found which doubts touch it."""
     notes = subject.result.notes
     return [note for note in notes if note.rule == "suspects"] if notes else ()
+
+
+def controls_invalid(subject: Subject) -> Iterable[Reason]:
+    """The analyzer says, in a comment, that its controls were not right when it measured this."""
+    if not subject.result.comments:
+        return ()
+    words = [text.casefold() for text in subject.setting("controls_invalid", "said", ())]
+    told = [c for c in subject.result.comments if any(word in c.casefold() for word in words)]
+    return [subject.say("controls_invalid", "controls_invalid", said=told[0][:80])] if told else ()
 
 
 def never_list(subject: Subject) -> Iterable[Reason]:
@@ -260,7 +272,7 @@ def second_result(subject: Subject) -> Iterable[Reason]:
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        identity, absurd, critical, release_limits, delta, analyzer_flags, suspects, never_list, unproven_driver,
-        correction, second_result,
+        identity, absurd, critical, release_limits, delta, analyzer_flags, suspects, controls_invalid, never_list,
+        unproven_driver, correction, second_result,
     )
 }  # fmt: skip

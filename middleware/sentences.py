@@ -37,8 +37,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "मशीन ने बिना टेस्ट कोड के नतीजा भेजा।",
     ),
     "unknown_code": (
-        "Test code {code} of {analyzer} is not known here. The engineer can add it to analyzers.toml.",
-        "{analyzer} का टेस्ट कोड {code} यहां पता नहीं है। इंजीनियर इसे analyzers.toml में जोड़ सकते हैं।",
+        "Test code {code} of {analyzer} is not known here. An engineer gives it a meaning (Unknown codes).",
+        "{analyzer} का टेस्ट कोड {code} यहां पता नहीं है। इंजीनियर “मशीनें”, “अनजान कोड” में इसका मतलब तय करें।",
     ),
     "no_such_test": (
         "Test code {code} of {analyzer} means {test}, which is not in the catalogue.",
@@ -172,6 +172,19 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The analyzer marked {test} with {flag}{meaning}.",
         "मशीन ने {test} पर {flag} लगाया है{meaning}।",
     ),
+    "status": (
+        "The analyzer sends {test} {value} as {meaning}.",
+        "मशीन ने {test} {value} को {meaning} बताया है।",
+    ),
+    "interpretation": (
+        "The analyzer's own interpretation of {test} {value}: {said}.",
+        "{test} {value} पर मशीन की अपनी राय: {said}।",
+    ),
+    "controls_invalid": (
+        "The analyzer says that its controls were not right when it measured {test} ({said}). Run the controls, then "
+        "the sample again.",
+        "मशीन के अनुसार {test} नापते समय उसके कंट्रोल ठीक नहीं थे ({said})। पहले कंट्रोल चलाएं, फिर सैंपल दोबारा करें।",
+    ),
     "below_range": (
         "{test} {value}: below what the analyzer can measure.",
         "{test} {value}: मशीन की माप सीमा से कम।",
@@ -213,6 +226,13 @@ FLAG_MEANINGS: dict[str, tuple[str, str]] = {
     "@": (" (out of linearity)", " (लिनियरिटी से बाहर)"),
     "A": (" (abnormal)", " (असामान्य)"),
     "W": (" (to be checked)", " (जांचें)"),
+}
+
+
+# LIS02-A2 9.9, HL7 table 0085. C has a rule of its own; X comes without a value and is held for that.
+STATUS_MEANINGS: dict[str, tuple[str, str]] = {
+    "P": ("preliminary: the final result is still to come", "शुरुआती नतीजा (अंतिम अभी आना है)"),
+    "W": ("doubtful: check it", "शक वाला नतीजा (जांचें)"),
 }
 
 

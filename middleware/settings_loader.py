@@ -39,16 +39,18 @@ LAB, ANALYZERS, RULES = "lab.toml", "analyzers.toml", "rules.toml"
 PREFIX = "LABMITRA_"
 TABLES = ("lab", "store", "web", "hub", "reports", "sms", "alarms")
 LINE_SCHEMES = ("tcp-listen", "tcp", "serial", "rfc2217", "socket", "folder", "http-listen")
+Instead = Mapping[str, str]  # the text of a file as it would be, by the file's name
 DATABASE_SCHEMES = ("sqlite", "postgresql+psycopg", "postgresql")
 ALWAYS_ON = ("identity", "absurd", "critical", "never_list", "unproven_driver")
-RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "correction", "second_result")
+RULE_NAMES = (*ALWAYS_ON, "release_limits", "delta", "analyzer_flags", "suspects", "controls_invalid", "correction",
+              "second_result")  # fmt: skip
 
 
 class Reading:
     """One reading of a config directory: the files, what was wrong, whether secrets may be made."""
 
-    def __init__(self, config_dir: Path, environ: Mapping[str, str], make_secrets: bool) -> None:
-        self.dir, self.make_secrets = config_dir, make_secrets
+    def __init__(self, config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Instead) -> None:
+        self.dir, self.make_secrets, self._instead = config_dir, make_secrets, instead
         self.problems: list[Problem] = []
         self.lab = self.toml(LAB)
         self._override(environ)
@@ -59,7 +61,7 @@ class Reading:
     def toml(self, name: str) -> dict[str, Any]:
         """One TOML file; {} and a Problem when it cannot be read."""
         try:
-            text = (self.dir / name).read_text(encoding="utf-8")
+            text = self._instead.get(name) or (self.dir / name).read_text(encoding="utf-8")
             return tomllib.loads(text, parse_float=Decimal)
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(Problem(name, "file", f"cannot be read: {error}", "a UTF-8 file, as delivered"))
@@ -98,10 +100,10 @@ class Reading:
 
 
 def read_settings(
-    config_dir: Path, environ: Mapping[str, str], make_secrets: bool
+    config_dir: Path, environ: Mapping[str, str], make_secrets: bool, instead: Instead | None = None
 ) -> tuple[Settings | None, list[Problem]]:
-    """Settings and all problems; the Settings are only to be used when there are none."""
-    reading = Reading(config_dir, environ, make_secrets)
+    """Settings and all problems, of the files or texts `instead`; only to be used when there are no problems."""
+    reading = Reading(config_dir, environ, make_secrets, instead or {})
     for name in reading.lab:
         if name not in TABLES:
             reading.problems.append(Problem(LAB, name, "is unknown", nearest(name, TABLES)))
@@ -381,6 +383,8 @@ def _parameters(reading: Reading, rule: str, values: object) -> dict[str, object
         found["lifelong"] = table.known_words("lifelong", [c for c, t in tests.items() if t.coded])
     elif rule == "analyzer_flags":
         found["ignore"] = table.words("ignore", ("", "N", "H", "L", "HH", "LL"))
+    elif rule == "controls_invalid":
+        found["said"] = table.words("said")
     table.finish()
     return found
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from drivers.driver import Observation, TestCode
 from middleware.model import CatalogueTest, Reason
-from middleware.sentences import BLOCK, HOLD, reason
+from middleware.sentences import BLOCK, HOLD, NOTE, reason
 from middleware.values import Limits, converted, factor, flag, number
 
 LONGEST = 400  # of the verbatim text that is kept with the result; the message keeps all of it
@@ -37,7 +37,9 @@ def take(row: Observation, test: CatalogueTest, meaning: TestCode | None, limits
     """The row's value as a value of this test."""
     if row.masked or not (row.value or row.coded or "").strip():
         return _nothing(row, test, "masked", HOLD)
-    return _coded(row, test, meaning) if test.coded else _numeric(row, test, meaning, limits)
+    if test.coded:
+        return _coded(row, test, meaning)
+    return _interpreted(_numeric(row, test, meaning, limits), row, test, meaning)
 
 
 def _numeric(row: Observation, test: CatalogueTest, meaning: TestCode | None, limits: Limits | None) -> Taken:
@@ -56,6 +58,16 @@ def _numeric(row: Observation, test: CatalogueTest, meaning: TestCode | None, li
         display=f"{found.comparator}{value:f}",
         flag=flag(value, found.comparator, limits),
     )
+
+
+def _interpreted(taken: Taken, row: Observation, test: CatalogueTest, meaning: TestCode | None) -> Taken:
+    """The analyzer's own word beside its number: told to the technician, it decides nothing."""
+    word = (row.coded or "").strip()
+    if not word:
+        return taken
+    said = meaning.coded.get(word, word) if meaning else word
+    told = {"test": test.name_en, "test_hi": test.name_hi, "value": taken.display or row.value or "", "said": said}
+    return taken._replace(notes=(*taken.notes, reason("interpretation", "interpretation", NOTE, **told)))
 
 
 def _coded(row: Observation, test: CatalogueTest, meaning: TestCode | None) -> Taken:

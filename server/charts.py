@@ -172,6 +172,24 @@ def sparkline_svg(
     return _svg("lm-spark", width, height, strings.t("chart.spark.title", lang), said, body)
 
 
+def curve_svg(points: Sequence[float], name: str, lang: str, strings: Strings) -> Markup:
+    """A histogram or chromatogram as the analyzer sent it, over its channels; "" for fewer than two points."""
+    if len(points) < 2:
+        return Markup("")
+    width, height, pad = 260, 110, 6
+    bottom, top = min(0.0, *points), max(points)
+    room, step = (top - bottom) or 1.0, (width - 2 * pad) / (len(points) - 1)
+    spots = [
+        f"{pad + step * n:.1f},{height - pad - (value - bottom) / room * (height - 2 * pad):.1f}"
+        for n, value in enumerate(points)
+    ]
+    base = Markup('<line x1="{p}" x2="{x}" y1="{y}" y2="{y}" stroke="{c}" stroke-width="1"/>')
+    line = Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="1.5"/>').format(" ".join(spots), INK)
+    floor = base.format(p=pad, x=width - pad, y=f"{height - pad + bottom / room * (height - 2 * pad):.1f}", c=FAINT)
+    said = strings.t("pictures.curve", lang, what=name, n=len(points), top=points.index(top) + 1)
+    return _svg("lm-curve", width, height, name, said, [floor, line])
+
+
 def _band(
     low: Decimal | None, high: Decimal | None, width: int, height: int, y: Callable[[Decimal], Decimal]
 ) -> Markup:

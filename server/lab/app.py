@@ -20,8 +20,10 @@ from middleware.model import NotAllowed, Refused
 from server.lab import api, auth, live, trouble, watch
 from server.lab.front import Counts, Front
 from server.lab.pages import (
+    add_analyzer,
     analyzers,
     audit,
+    codes,
     critical,
     enter,
     home,
@@ -65,6 +67,8 @@ def routers() -> tuple[APIRouter, ...]:
         reports.router,
         qc.router,
         analyzers.router,
+        add_analyzer.router,
+        codes.router,
         messages.router,
         api.docs,
         live.router,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from middleware.lab import Lab
 from middleware.model import Actor, NotAllowed, Right
+from middleware.settings import AnalyzerSettings
 from middleware.store import changes, users_view
 from middleware.store.users_view import SessionUser
 from server.lab.session import Flash, Session
@@ -112,8 +113,12 @@ def require(*rights: Right) -> Callable[[Actor], Actor]:
 class Form:
     """The fields of a POST. Reading a field that is missing or wrong raises BadForm (page 422)."""
 
-    def __init__(self, fields: Mapping[str, list[str]]) -> None:
-        self._fields = fields
+    def __init__(self, fields: Mapping[str, list[str]], files: Mapping[str, bytes] | None = None) -> None:
+        self._fields, self._files = fields, files or {}
+
+    def file(self, name: str) -> bytes:
+        """The bytes of the file that was chosen under this name, b"" when there is none."""
+        return self._files.get(name, b"")
 
     def text(self, name: str, *, limit: int = 200) -> str:
         """The text with outer blanks off, "" when it was left empty or not sent."""
@@ -165,13 +170,24 @@ def _whole(name: str, text: str) -> int:
 
 
 async def form(request: Request) -> Form:
-    """The fields of this POST. The token was checked by `guard`, which stands before every page."""
-    data = await request.form(max_files=0, max_fields=5000)
+    """The fields of this POST. The token was checked by `guard`, which stands before every page and reads it first."""
+    held: Form | None = getattr(request.state, "form", None)
+    if held is None:
+        held = request.state.form = await _form(request)
+    return held
+
+
+async def _form(request: Request) -> Form:
+    data = await request.form(max_files=1, max_fields=5000)  # its size is bounded by LARGEST_FORM
     fields: dict[str, list[str]] = {}
+    files: dict[str, bytes] = {}
     for name, value in data.multi_items():
         if isinstance(value, str):
             fields.setdefault(name, []).append(value)
-    return Form(fields)
+        else:
+            files[name] = await value.read()
+            await value.close()
+    return Form(fields, files)
 
 
 FormDep = Annotated[Form, Depends(form)]
@@ -220,6 +236,13 @@ NAV = (
     NavItem("/users", "nav.users", (Right.USERS,)),
     NavItem("/audit", "nav.audit", (Right.AUDIT,)),
 )
+
+
+def know_analyzers(request: Request, analyzers: tuple[AnalyzerSettings, ...]) -> Lab:
+    """The pages know these analyzers from now on (the file was written); the middleware when it restarts."""
+    lab = lab_of(request)
+    request.app.state.lab = replace(lab, settings=replace(lab.settings, analyzers=analyzers))
+    return lab_of(request)
 
 
 def language_of(request: Request) -> str:

@@ -22,7 +22,8 @@ from middleware.store import put, table
 SIZES = {"laptop": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
 MESSAGE = (
     "H|\\^&|||XN-550^00-11^11001^^^^12345678||||||||E1394-97\rP|1\rO|1||^^    {}^B|^^^^HGB|||||||N||||||||||||||F\r"
-    "R|1|^^^^HGB^1|12.9|g/dL||N||||||20261122100000\rR|2|^^^^NEW^1|1.5|%||N||||||20261122100000\rL|1|N\r"
+    "R|1|^^^^HGB^1|12.9|g/dL||N||||||20261122100000\rR|2|^^^^NEW^1|1.5|%||N||||||20261122100000\r"
+    "R|3|^^^^SCAT_WDF|PNG&R&20261122&R&2026_11_22_10_00_a_name_without_any_blank_WDF.PNG|||N||||||20261122100000\rL|1|N\r"
 )
 
 
@@ -68,14 +69,20 @@ def day(lab: Any, world: Any, actor: Callable[[str], Actor]) -> Iterator[dict[st
     journal.append(session, b"\x04", "EOT", ends="eot")
     journal.close()
     pipeline.process(lab, message)
+    world.unmatched(code="718-7", name="Hemoglobin with a long name of its own", rule="unknown_code")
+    world.unmatched(code="HGB", rule="unknown_code")
     yield {
         "technician": [
             "/register", f"/register?patient={sunita}", f"/orders/{open_order.order_id}", "/receive", "/patients",
-            f"/patients/{sunita}", "/enter", f"/enter/sample/{open_order.id}", "/reports", f"/reports/{number}", "/qc",
+            f"/patients/{sunita}", "/enter", f"/enter/sample/{open_order.id}",
+            f"/samples/{open_order.id}", "/reports", f"/reports/{number}", "/qc",
             "/analyzers",
         ],
         "pathologist": ["/qc/xn550/QC-61450811/HB", f"/reports/{number}?lang=hi"],
-        "engineer": ["/analyzers/xn550", "/messages", f"/messages/{message.id}", "/api/docs"],
+        "engineer": [
+            "/analyzers/xn550", "/messages", f"/messages/{message.id}", "/api/docs", "/add-analyzer?q=sysmex",
+            "/add-analyzer?driver=snibe_maglumi", "/add-analyzer/e411", "/codes",
+        ],
     }  # fmt: skip
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from drivers.driver import Message
+from middleware import pipeline
+from middleware.journal import Journal
 from middleware.schema import OrderTest, ResultRow, Sample
+from middleware.settings import AnalyzerSettings
+from server.charts import curve_svg
 from server.lab.pages import sample as sample_page
 from server.lab.pages.sample import visible
 
@@ -166,3 +172,57 @@ def test_a_pathologist_does_not_receive_tubes(client_as, world):
 
 def test_anonymous_goes_to_login(client_as):
     assert client_as(None).client.get("/samples/1").headers["location"] == "/login?next=/samples/1"
+
+
+PIXEL = b"BM" + (58).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little") + bytes(44)
+WITH_PICTURES = (
+    "H|\\^&|||MEK-1305^1^00984^V02-13|||||||P|LIS02-A2|20261122100000\rP|1\rO|1|^M^1|{mine}|^^^CBC\r"
+    "R|1|^^^HGB|13.1|g/dL^9^0|12.00-18.00\rR|2|^^^HIST_RBC|{bmp}\rR|3|^^^HIST_PLT|unknown\r"
+    "O|2|^M^2|{other}|^^^CBC\rR|1|^^^HGB|9.1|g/dL^9^0|12.00-18.00\rR|2|^^^HIST_RBC|{bmp}\rL|1\r"
+)
+
+
+@pytest.fixture
+def pictured(lab, app, world):
+    """Two tubes of one message, each with a picture; the lab, the message and the tubes."""
+    unit = AnalyzerSettings("mek", "nihonkohden_celltac", "Celltac", "tcp-listen://127.0.0.1:9155")
+    lab = app.state.lab = replace(lab, settings=replace(lab.settings, analyzers=(unit,)))
+    mine, other = world.order(tests=("HB",)), world.order(tests=("HB",))
+    body = WITH_PICTURES.format(mine=mine.sample_id, other=other.sample_id, bmp=b64encode(PIXEL).decode())
+    journal = Journal.open(lab.settings.journal)
+    message = journal.finish("mek", None, body.encode(), False)
+    journal.close()
+    pipeline.process(lab, message)
+    return message, mine, other
+
+
+def test_pictures_of_this_tube_and_no_other(client_as, pictured):
+    message, mine, other = pictured
+    browser = client_as("technician", "hi")
+    soup = browser.get(f"/samples/{mine.id}")
+    figures = soup.select(".pictures figure")
+    assert len(figures) == 1
+    assert figures[0].img["alt"] == "मशीन का चित्र HIST_RBC" and figures[0].img["loading"] == "lazy"
+    (other_one,) = soup.select("#pictures ~ details li")
+    assert "HIST_PLT" in other_one.text and "नहीं दिखाया जा सकता" in other_one.text
+    url = figures[0].img["src"]
+    answer = browser.client.get(url)
+    assert (answer.content, answer.headers["content-type"]) == (PIXEL, "image/bmp")
+    said = [answer.headers[h] for h in ("x-content-type-options", "content-security-policy", "cache-control")]
+    assert said == ["nosniff", "default-src 'none'; sandbox", "no-store"]
+    assert browser.get(f"/samples/{other.id}").select_one("img")["src"] not in (url, "")
+    theirs = url.replace(f"/{mine.id}/", f"/{other.id}/")
+    for wrong in (theirs, url[:-1] + "1", url[:-1] + "99", url.replace(message.id, "x")):
+        browser.get(wrong, 404)
+
+
+def test_a_picture_is_for_those_who_see_results(client_as, pictured):
+    message, mine, _ = pictured
+    for role, status in (("reception", 403), ("engineer", 403), ("admin", 403), ("pathologist", 200)):
+        assert client_as(role).client.get(f"/samples/{mine.id}/pictures/{message.id}/2").status_code == status
+
+
+def test_a_curve_is_drawn_with_words(app):
+    drawn = curve_svg((0.0, 5.0, 9.0, 5.0), "WBC <b>", "en", app.state.strings)
+    assert "Curve WBC &lt;b&gt;: 4 points, highest at point 3" in drawn and drawn.count("<polyline") == 1
+    assert curve_svg((1.0,), "x", "en", app.state.strings) == ""

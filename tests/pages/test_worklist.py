@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from drivers.decode import found_in
+from drivers.driver import load_driver
+from middleware import pipeline
+from middleware.journal import Journal
 from middleware.schema import AuditRow, ResultRow
+from middleware.settings import AnalyzerSettings
+from middleware.settings_loader import read_settings
+from tests.pages.conftest import CONFIG
 
 
 def rows(soup):
@@ -193,3 +202,43 @@ def test_nobody_releases_without_the_right_or_without_the_token(client_as, world
 def test_anonymous_goes_to_login_and_back(client_as):
     response = client_as(None).client.get("/worklist?show=held")
     assert (response.status_code, response.headers["location"]) == (303, "/login?next=/worklist%3Fshow%3Dheld")
+
+
+CAPTURES = Path(__file__).parents[1] / "captures"
+
+
+def hear(app, lab, world, unit, capture, tests, said):
+    """The capture of an analyzer comes over its line, as measured on a tube with these tests."""
+    rules = read_settings(CONFIG, {}, make_secrets=False)[0].rules
+    app.state.lab = lab = replace(lab, settings=replace(lab.settings, analyzers=(unit,), rules=rules))
+    sample = world.order(tests=tests)
+    journal = Journal.open(lab.settings.journal)
+    for found in found_in(load_driver(unit.driver), (CAPTURES / unit.driver / f"{capture}.raw").read_bytes()):
+        body = found.body.replace(said.encode(), sample.sample_id.encode())
+        pipeline.process(lab, journal.finish(unit.name, None, body, False))
+    journal.close()
+    return sample
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "its controls were not right when it measured INR"),
+                                                ("hi", "उसके कंट्रोल ठीक नहीं थे")])  # fmt: skip
+def test_invalid_controls_reach_the_technician_and_hold(client_as, app, lab, world, language, says):
+    unit = AnalyzerSettings("sta", "stago_sta", "Stago STA", "tcp-listen://127.0.0.1:9150")
+    sample = hear(app, lab, world, unit, "satellite_max_two_runs", ("PT", "INR", "APTT"), "000009465")
+    assert {r["state"] for r in world.rows(ResultRow)} == {"held"}
+    browser = client_as("technician", language)
+    for url in ("/worklist", f"/samples/{sample.id}"):
+        page = browser.get(url).text
+        assert says in page and "36^Test Co 44 controls are invalid." in page and "Stirring defect" in page
+
+
+@pytest.mark.parametrize(("language", "says"), [
+    ("en", "90412.66: Positive."), ("hi", "90412.66 पर मशीन की अपनी राय: Positive।"),
+])  # fmt: skip
+def test_an_interpretation_reaches_the_technician_beside_its_number(client_as, app, lab, world, language, says):
+    unit = AnalyzerSettings("i1000", "abbott_architect", "ARCHITECT", "tcp-listen://127.0.0.1:9151",
+                            codes={"651": "TSH"})  # fmt: skip
+    sample = hear(app, lab, world, unit, "aspects_resent_control", ("TSH",), "107632600419")
+    browser = client_as("technician", language)
+    for url in ("/worklist", f"/samples/{sample.id}"):
+        assert says in browser.get(url).text and "dilution 1:15" in browser.get(url).text

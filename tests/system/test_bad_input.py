@@ -171,7 +171,7 @@ def test_a_code_that_nobody_knows_lies_in_the_tray_beside_its_tube(
     bench.send(desk.message(desk.sample_id(made), "HB=13.1 g/dL", "XYZ=5 mg/dL", "PLT=250 10*3/uL").body)
     lines.settle()
     tray = technician.reads("/unmatched")
-    assert "Test code XYZ of bench is not known here. The engineer can add it to analyzers.toml." in tray
+    assert "Test code XYZ of bench is not known here. An engineer gives it a meaning (Unknown codes)." in tray
     assert f"Platelet count was not ordered on sample {desk.sample_id(made)}." in tray
     assert values_of(desk) == [("HB", "13.1", "autoverified")]
     assert "3 measured: 1 results, 0 controls, 2 without a patient" in engineer.reads("/messages")

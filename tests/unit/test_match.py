@@ -385,7 +385,7 @@ def test_a_rejected_sample_a_cancelled_test_a_test_not_ordered_a_code_unknown_or
     where = context(sample("K"))
     assert why(rows, where) == [
         ("not_ordered", "Sodium was not ordered on sample 107632600424."),
-        ("unknown_code", "Test code CYSC of a1 is not known here. The engineer can add it to analyzers.toml."),
+        ("unknown_code", "Test code CYSC of a1 is not known here. An engineer gives it a meaning (Unknown codes)."),
         ("unknown_code", "The analyzer sent a value without a test code."),
         ("unknown_code", "The analyzer sent a value without a test code."),
     ]

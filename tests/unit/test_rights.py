@@ -41,6 +41,7 @@ BY_HAND = {
     Right.WITHDRAW: {P, A},
     Right.ANALYZERS_SEE: {T, P, E, A},
     Right.MESSAGES: {E},
+    Right.SET_UP: {E, A},
     Right.USERS: {A},
     Right.AUDIT: {P, A},
 }

@@ -121,7 +121,7 @@ def rows(case: dict[str, Any]) -> list[Observation]:
     return [first, *(row(o, known[o["code"]].kind if o["code"] in known else Kind.MEASUREMENT) for o in others)]
 
 
-ROW = ("code", "value", "unit", "flags", "status", "coded")
+ROW = ("code", "value", "unit", "flags", "status", "coded", "comments")
 
 
 def row(said: dict[str, Any], kind: Kind) -> Observation:
@@ -129,6 +129,7 @@ def row(said: dict[str, Any], kind: Kind) -> Observation:
     return Observation(
         sample_id=said.get("sample_id", SAMPLE), code=said["code"], name=None, value=said["value"], raw=said["value"],
         unit=said.get("unit"), flags=tuple(said.get("flags", ())), status=said.get("status"), kind=kind,
+        comments=tuple(said.get("comments", ())),
     )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ class AnalyzersPage:
     units: tuple[Unit, ...]
     alarms: tuple[AlarmShown, ...]
     now: datetime
+    may_set_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,15 @@ class AnalyzerPage:
     history: tuple[AlarmShown, ...]
     recent: tuple[Recent, ...]
     may_open: bool
+    may_set_up: bool
     now: datetime
 
 
 @router.get("/analyzers")
-def show(request: Request, lab: LabDep, _actor: MAY) -> Response:
+def show(request: Request, lab: LabDep, actor: MAY) -> Response:
     """All analyzers."""
     units, common = _units(lab)
-    return page(request, "analyzers.html", AnalyzersPage(units, common, lab.now()))
+    return page(request, "analyzers.html", AnalyzersPage(units, common, lab.now(), actor.may(Right.SET_UP)))
 
 
 @router.get("/analyzers/{name}")
@@ -98,9 +100,8 @@ def one(request: Request, lab: LabDep, actor: MAY, name: str) -> Response:
     with lab.read() as conn:
         recent, history = analyzers_view.recent(conn, name), alarms.history(conn, name)
     told = tuple(shown(a) for a in history if a.ended_at is not None)
-    return page(
-        request, "analyzer.html", AnalyzerPage(unit, common, told, recent, actor.may(Right.MESSAGES), lab.now())
-    )
+    may = actor.may(Right.MESSAGES), actor.may(Right.SET_UP)
+    return page(request, "analyzer.html", AnalyzerPage(unit, common, told, recent, *may, lab.now()))
 
 
 def _units(lab: Lab) -> tuple[tuple[Unit, ...], tuple[AlarmShown, ...]]:

@@ -25,7 +25,8 @@ from middleware.model import Actor, Right
 from middleware.store import analyzers_view, downloads, sample_view
 from middleware.store.downloads import TubeDownload
 from middleware.store.sample_view import AuditLine, ResultLine, TestLine, TrayLine, Tube
-from server.charts import sparkline_svg
+from middleware.tube_pictures import picture, pictures_of
+from server.charts import curve_svg, sparkline_svg
 from server.lab.show import TestShown, tests_shown, titles
 from server.lab.web import FormDep, LabDep, language_of, page, redirect, require
 
@@ -52,6 +53,18 @@ class RawMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture of the analyzer: `url` of a picture, `curve` as drawn, or the name of a `file` that stayed there."""
+
+    label: str
+    analyzer: str
+    received_at: datetime
+    url: str
+    curve: Markup
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class SamplePage:
     """The page of one tube."""
 
@@ -63,12 +76,23 @@ class SamplePage:
     tray: tuple[TrayLine, ...]
     audit: tuple[AuditLine, ...]
     messages: tuple[RawMessage, ...]
+    pictures: tuple[Shown, ...]
     tests: Mapping[str, TestShown]
     analyzers: Mapping[str, str]
     reasons: tuple[str, ...]
     may: Mapping[str, bool]
     told: tuple[TubeDownload, ...] = ()  # what analyzers were sent unasked of this tube
     connected: frozenset[str] = frozenset()  # analyzers whose line is up
+
+    @property
+    def drawn(self) -> tuple[Shown, ...]:
+        """The pictures that can be seen here."""
+        return tuple(p for p in self.pictures if p.url or p.curve)
+
+    @property
+    def not_drawn(self) -> tuple[Shown, ...]:
+        """Those that stayed on the analyzer, and data that cannot be drawn."""
+        return tuple(p for p in self.pictures if not (p.url or p.curve))
 
 
 def _read(lab: Lab, actor: Actor, pk: int, request: Request) -> SamplePage:
@@ -86,7 +110,7 @@ def _read(lab: Lab, actor: Actor, pk: int, request: Request) -> SamplePage:
     tests = tests_shown(lab.settings, {r.test for r in results} | {t.test for t in without})
     return SamplePage(
         lab.now(), tube, _by_catalogue(results, tests), without, _charts(request, results, earlier, tests), tray,
-        audit, _messages(lab, results), tests, titles(lab.settings), REJECT_REASONS,
+        audit, _messages(lab, results), _shown(lab, pk, request), tests, titles(lab.settings), REJECT_REASONS,
         {right.name.lower(): actor.may(right) for right in Right},
         told, frozenset(name for name, line in lamps.items() if line.connected),
     )  # fmt: skip
@@ -123,6 +147,20 @@ def _messages(lab: Lab, results: tuple[ResultLine, ...]) -> tuple[RawMessage, ..
     return tuple(RawMessage(m.id, m.analyzer, m.received_at, visible(m.body)) for m in found if m is not None)
 
 
+def _shown(lab: Lab, pk: int, request: Request) -> tuple[Shown, ...]:
+    """The pictures of this tube, as its messages have them."""
+    strings, lang = request.app.state.strings, language_of(request)
+    return tuple(
+        Shown(
+            p.label, m.analyzer, m.received_at,
+            f"/samples/{pk}/pictures/{m.message_id}/{p.ordinal}" if p.media else "",
+            curve_svg(p.points, p.label, lang, strings), p.file,
+        )
+        for m in pictures_of(lab, pk)
+        for p in m.pictures
+    )  # fmt: skip
+
+
 def visible(body: bytes) -> str:
     """A message to be read: control characters as <CR>, a line break after each record, bytes that are no UTF-8 as
     Latin-1."""
@@ -138,6 +176,16 @@ def visible(body: bytes) -> str:
 def show(request: Request, lab: LabDep, actor: See, pk: int) -> Response:
     """The page."""
     return page(request, "sample.html", _read(lab, actor, pk, request))
+
+
+@router.get("/samples/{pk}/pictures/{message_id}/{ordinal}")
+def one_picture(lab: LabDep, _actor: See, pk: int, message_id: str, ordinal: int) -> Response:
+    """A picture as the analyzer sent it. Its kind is what its first bytes say; nothing in it can run."""
+    found = picture(lab, pk, message_id, ordinal)
+    if found is None:
+        raise HTTPException(404)
+    headers = {"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": "inline"}
+    return Response(found.data, media_type=found.media, headers=headers)
 
 
 @router.post("/samples/{pk}/collect")
