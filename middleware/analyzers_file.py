@@ -39,6 +39,7 @@ class Entry:
     line: str
     enabled: bool = True
     framing: str = ""
+    orders: str = "answer"  # what it is told: answer, push, none
     tests: tuple[str, ...] = ()
     codes: Mapping[str, str] = field(default_factory=dict)
 
@@ -152,6 +153,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         name, driver, title, line,
         enabled=values.get("enabled", True) is not False,
         framing=_text(values.get("framing")),
+        orders=_text(values.get("orders")) or "answer",
         tests=tuple(map(str, tests)) if isinstance(tests, list) else (),
         codes={key: _text(test) for key, test in codes.items()} if isinstance(codes, dict) else {},
     )  # fmt: skip
@@ -168,6 +170,8 @@ def _added(text: str, wanted: Entry) -> str:
     table.add("auto_release", False)
     if wanted.framing:
         table.add("framing", wanted.framing)
+    if wanted.orders != "answer":
+        table.add("orders", wanted.orders)
     table.add("tests", list(wanted.tests))
     made = f"{HEADER}\n{table.as_string()}"
     if wanted.codes:
@@ -186,6 +190,8 @@ def _replaced(text: str, wanted: Entry) -> str:
     tail = _cut_tail(table)  # what is said of the next analyzer stays before that one
     for key in ("title", "line", "enabled", "framing"):
         _set(table, key, getattr(wanted, key))
+    if "orders" in table or wanted.orders != "answer":
+        _set(table, "orders", wanted.orders)
     _set(table, "tests", list(wanted.tests))
     _set_codes(table, wanted.codes)
     _last(table.value).body.extend(tail)

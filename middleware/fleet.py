@@ -41,6 +41,7 @@ class DriverCard:
     proof: str
     cannot: str  # "" when it says nothing of the kind
     framings: tuple[str, ...]  # ways its analyzer may mark messages, the usual one first; () when there is one
+    orders: tuple[str, ...]  # what [[analyzer]] orders may say for it
     codes: tuple[tuple[str, str], ...]  # code → catalogue test, as the driver knows them
 
 
@@ -55,6 +56,7 @@ def driver_card(name: str) -> DriverCard:
     return DriverCard(
         name, driver_facts(name), _line(about), _line(manual), _line(proof), _line(rest.partition("Cannot:")[2]),
         tuple(driver.framings),
+        ("answer", "push", "none") if driver.pushes else ("answer", "none"),
         tuple((code, meaning.test) for code, meaning in driver.tests.items() if meaning.test),
     )  # fmt: skip
 

@@ -79,7 +79,7 @@ def analyzers_now(lab: Lab) -> tuple[AnalyzerSettings, ...]:
 
 def _said(before: Entry | None, after: Entry) -> dict[str, str]:
     """What is different, in the file's own words."""
-    keys = ("driver", "title", "line", "enabled", "framing", "tests")
+    keys = ("driver", "title", "line", "enabled", "framing", "orders", "tests")
     old = {key: _text(getattr(before, key)) if before else "" for key in keys}
     found = {key: _text(getattr(after, key)) for key in keys}
     told = {key: value for key, value in found.items() if value != old[key]}

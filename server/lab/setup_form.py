@@ -54,6 +54,7 @@ class Typed:
     line: Mapping[str, str]
     enabled: bool
     framing: str
+    orders: str
     tests: str
     rows: tuple[CodeRow, ...]
     wrong: Mapping[str, str] = field(default_factory=dict)  # field → strings key
@@ -71,14 +72,15 @@ class Typed:
         """What would be written. Only right when nothing is wrong."""
         codes = {row.code: row.test for row in self.rows if row.code and row.test}
         return Entry(
-            self.name, self.driver, self.title, self.parts.url(), self.enabled, self.framing, _words(self.tests), codes
-        )
+            self.name, self.driver, self.title, self.parts.url(), self.enabled, self.framing, self.orders,
+            _words(self.tests), codes,
+        )  # fmt: skip
 
 
 def blank(card: DriverCard) -> Typed:
     """A new analyzer of this driver, with the usual line of what it speaks."""
     title = "" if card.name.startswith("generic_") else card.facts.title
-    return Typed(card.name, "", title, _usual_kind(card), _line({}), True, "", "", _spare(()))
+    return Typed(card.name, "", title, _usual_kind(card), _line({}), True, "", "answer", "", _spare(()))
 
 
 def from_entry(entry: Entry) -> Typed:
@@ -88,7 +90,7 @@ def from_entry(entry: Entry) -> Typed:
     rows = tuple(CodeRow(n, code, test) for n, (code, test) in enumerate(entry.codes.items()))
     return Typed(
         entry.driver, entry.name, entry.title, parts.kind, _line({f"{parts.kind}.{k}": v for k, v in given.items()}),
-        entry.enabled, entry.framing, ", ".join(entry.tests), _spare(rows),
+        entry.enabled, entry.framing, entry.orders, ", ".join(entry.tests), _spare(rows),
     )  # fmt: skip
 
 
@@ -101,6 +103,7 @@ def from_form(form: Form, card: DriverCard, name: str, catalogue: Mapping[str, C
         card.name, name or form.text("name", limit=60), form.text("title", limit=120),
         kind if kind in KINDS else KINDS[0], {k: form.text(k, limit=400) for k in dict.fromkeys(keys)},
         form.flag("enabled"), form.text("framing") if form.text("framing") in card.framings else "",
+        form.text("orders") if form.text("orders") in card.orders else "answer",
         form.text("tests", limit=4000), _spare(_suggested(rows, catalogue)),
     )  # fmt: skip
 

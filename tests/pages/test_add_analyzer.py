@@ -134,6 +134,24 @@ def test_a_change_touches_nothing_else(client_as, file):
     assert file.read_text().splitlines() == new_text
 
 
+def test_what_it_is_told_of_orders_is_chosen_where_its_driver_can(client_as, file):
+    browser = client_as("engineer")
+
+    def written():
+        return next(a for a in tomllib.loads(file.read_text())["analyzer"] if a["name"] == "e411").get("orders")
+
+    def offered(name):
+        return [o["value"] for o in browser.get(f"/add-analyzer/{name}").select("[name=orders] option")]
+
+    assert (offered("e411"), offered("xn550")) == (["answer", "push", "none"], ["answer", "none"])
+    for orders in ("push", "none", "answer"):
+        browser.post("/add-analyzer/e411", typed(browser.get("/add-analyzer/e411"), do="save", orders=orders))
+        assert written() == orders
+        assert browser.get("/add-analyzer/e411").select_one("[name=orders] option[selected]")["value"] == orders
+    browser.post("/add-analyzer/xn550", typed(browser.get("/add-analyzer/xn550"), do="save", orders="push"))
+    assert "orders" not in next(a for a in tomllib.loads(file.read_text())["analyzer"] if a["name"] == "xn550")
+
+
 @pytest.mark.parametrize("name", ["xn550", "xl640", "bc5150", "e411"])
 def test_a_form_sent_back_as_it_came_changes_nothing(client_as, file, name):
     browser, before = client_as("engineer"), file.read_bytes()
