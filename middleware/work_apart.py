@@ -69,16 +69,14 @@ class WorkApart:
     def stop(self) -> None:
         """Finish the message in hand and end."""
         self._stopping = True
-        self._say("stop")
+        with self._lock:
+            self._say("stop")
         if self._thread is not None:
             self._thread.join(ENDS)
         if self._among is not None:
             self._among.stop()
+        self._bury()
         self._conn.close()
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)  # it has ended, unless it hangs
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
 
     # ---- the thread that listens to the worker
 
@@ -120,7 +118,18 @@ class WorkApart:
         with suppress(*GONE):  # the listening thread finds out
             self._conn.send(words)
 
+    def _bury(self) -> None:
+        """It has ended, unless it hangs or speaks nonsense: nothing of it goes on. Its number is nobody's then."""
+        if not self.pid:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        self.pid = 0
+
     def _take_over(self, lab: Lab, journal: Journal) -> None:
+        self._bury()
         log.error("the pipeline's own process has ended; messages are processed beside the lines until a restart")
         worker = Worker(lab, journal)
         worker.ears = self.ears
