@@ -90,7 +90,7 @@ async def simulate(line: Line, wanted: Wanted, **how: Any) -> list[str]:
     said: list[str] = []
     stop, where = Event(), f"tcp://127.0.0.1:{await line.port()}"
     options: dict[str, Any] = {"fast": True, "once": True, "retry": 0.02, "say": said.append, **how}
-    thread = threading.Thread(target=play_any, args=(wanted, where, None, stop), kwargs=options)
+    thread = threading.Thread(target=play_any, args=(wanted, where, None, stop), kwargs=options, daemon=True)
     thread.start()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -132,7 +132,7 @@ FAMILIES = {
     "mindray_chem_hl7": Case(("CREAT", "ALT"), "4 5", codes={"4": "CREAT", "5": "ALT"}),
     "ortho_vitros": Case(("TSH", "FERR"), "014 032", codes={"032": "FERR", "014": "TSH"}),
     "roche_cobas_c311": Case(("CREAT", "ALT", "K"), "690 685 990"),
-    "roche_cobas_e411": Case(("TSH", "FERR"), "8 3"),
+    "roche_cobas_e411": Case(("TSH", "FERR"), "8 3", codes={"8": "TSH", "3": "FERR"}),
     "siemens_dimension": Case(("CREAT", "CHOL"), "CREA CHOL"),
     "snibe_maglumi": Case(("TSH", "FT4"), "TSH FT4"),
     "sysmex_ca": Case(("PT", "INR", "APTT"), "041 043 044 051", "DDIMER"),
@@ -247,7 +247,8 @@ async def test_what_is_registered_is_sent_run_and_filed(
     async with line_of(desk.lab, pushing, tmp_path, baskets=desk_of_orders.baskets) as line:
         where, stop = f"tcp://127.0.0.1:{await line.port()}", Event()
         how: dict[str, Any] = {"fast": True, "retry": 0.02, "say": told.append}
-        thread = threading.Thread(target=play_any, args=(Wanted(name, ids=[]), where, None, stop), kwargs=how)
+        asked = (Wanted(name, ids=[]), where, None, stop)
+        thread = threading.Thread(target=play_any, args=asked, kwargs=how, daemon=True)
         thread.start()
         desk_of_orders.start()
         try:

@@ -154,7 +154,7 @@ def test_exactly_the_ordered_tests_are_run(name: str) -> None:
     assert all(row.value for row in rows)
 
 
-@pytest.mark.parametrize("name", ["erba_xl", "roche_cobas_e411", "sysmex_xn", "snibe_maglumi", "thermo_indiko"])
+@pytest.mark.parametrize("name", ["erba_xl", "roche_cobas_c311", "sysmex_xn", "snibe_maglumi", "thermo_indiko"])
 def test_a_known_test_has_a_usual_value_in_its_unit(name: str) -> None:
     driver = load_driver(name)
     for row in told(name, RUN[name]).observations:
