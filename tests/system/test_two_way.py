@@ -30,6 +30,7 @@ from middleware.schema import OrderTest, ResultRow, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import LineState, run_lines
 from server.lab.app import create_app
+from server.processes import free_port
 from simulators import two_way
 from simulators.run_any import Wanted, play_any
 from tests.labs import PASSWORD, Desk
@@ -224,6 +225,50 @@ async def test_what_was_run_is_not_ordered_again(desk: Desk, tmp_path: Path) -> 
         second = await simulate(line, Wanted("roche_cobas_e411", ask=[tube]))
     assert (first, second) == ([f"{tube}: 8"], [f"{tube}: nothing is ordered"])
     assert len(desk.rows(ResultRow)) == 1
+
+
+# ---- other ways to be connected ------------------------------------------------------------------------------------
+
+
+async def ask_over(line: Line, wanted: Wanted, to: str | None, listen: str | None) -> list[str]:
+    """The simulated analyzer on a line whose address is known beforehand."""
+    said, stop = list[str](), Event()
+    how: dict[str, Any] = {"fast": True, "once": True, "retry": 0.02, "say": said.append}
+    thread = threading.Thread(target=play_any, args=(wanted, to, listen, stop), kwargs=how, daemon=True)
+    thread.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while thread.is_alive():
+                await asyncio.sleep(0.005)
+    finally:
+        stop.set()
+    return said
+
+
+@ON_SQLITE
+async def test_an_analyzer_that_the_lab_dials_asks_too(desk: Desk, tmp_path: Path) -> None:
+    """As a Mindray BC is connected: it listens, and asks over the connection that the lab made."""
+    visit, address = desk.register("CBC"), f"tcp://127.0.0.1:{free_port()}"
+    tube = desk.sample_id(visit)
+    async with line_of(desk.lab, replace(unit("mindray_bc"), line=address), tmp_path) as line:
+        said = await ask_over(line, Wanted("mindray_bc", ask=[tube]), None, address)
+    assert said == [f"{tube}: CBC+DIFF"]
+    filed(desk, visit, FAMILIES["mindray_bc"])
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("name", ["siemens_dimension", "roche_cobas_c311"])
+async def test_an_analyzer_on_a_serial_cable_asks_too(name: str, desk: Desk, tmp_path: Path) -> None:
+    visit, case, cable = desk.register(*FAMILIES[name].tests), FAMILIES[name], tmp_path / "cable"
+    tube = desk.sample_id(visit)
+    on_cable = replace(unit(name), line=f"serial:{cable}?baud=9600")
+    async with line_of(desk.lab, on_cable, tmp_path) as line:
+        said = await ask_over(line, Wanted(name, ask=[tube]), f"pty:{cable}", None)
+        async with asyncio.timeout(PATIENCE):
+            while not desk.rows(ResultRow):
+                await asyncio.sleep(0.005)
+    assert said == [f"{tube}: {case.told}"]
+    filed(desk, visit, case)
 
 
 # ---- orders that come unasked ---------------------------------------------------------------------------------------
