@@ -48,8 +48,8 @@ def _what(name: str) -> str:
     from drivers.driver import load_driver
     from simulators.two_way import FAMILIES
 
-    how = "its own day" if name in NAMES else "its captures anew"
-    return f"{load_driver(name).title}: {how}{'; asks what to run' if name in FAMILIES else ''}."
+    how = "a day" if name in NAMES else "captures"
+    return f"{load_driver(name).title}: {how}{', asks' if name in FAMILIES else ''}"
 
 
 app = typer.Typer(cls=Analyzers, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -95,7 +95,10 @@ def simulate(
         bool, typer.Option("--list-faults", is_eager=True, callback=_list_faults, help="What --fault can be.")
     ] = False,
 ) -> None:
-    """Pretend to be an analyzer, or the SMS gateway."""
+    """Pretend to be an analyzer, or the SMS gateway.
+
+    An analyzer plays a day of its own, or says its captures anew; those that ask the lab what to run take --ask.
+    """
 
 
 @contextmanager
