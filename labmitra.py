@@ -30,7 +30,7 @@ user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
 app.add_typer(driver_app, name="driver")
 app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
-app.add_typer(simulate_app, name="simulate", help="Pretend to be an analyzer, or the SMS gateway.")
+app.add_typer(simulate_app, name="simulate", help="Pretend to be an analyzer, of which some ask; or the SMS gateway.")
 
 Config = Annotated[
     Path,

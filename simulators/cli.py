@@ -34,14 +34,22 @@ class Analyzers(typer.core.TyperGroup):
         """The command of that name."""
         found = super().get_command(ctx, cmd_name)
         if found is None:
-            from drivers.driver import driver_names, load_driver
+            from drivers.driver import driver_names
 
             if cmd_name in driver_names():
                 alone = typer.Typer(pretty_exceptions_enable=False)
-                how = "its own day" if cmd_name in NAMES else "its captures anew"
-                alone.command(cmd_name, help=f"{load_driver(cmd_name).title}: {how}.")(_command(cmd_name))
+                alone.command(cmd_name, help=_what(cmd_name))(_command(cmd_name))
                 return typer.main.get_command(alone)
         return found
+
+
+def _what(name: str) -> str:
+    """What a driver's simulator does, in a line."""
+    from drivers.driver import load_driver
+    from simulators.two_way import FAMILIES
+
+    how = "a day" if name in NAMES else "captures"
+    return f"{load_driver(name).title}: {how}{', asks' if name in FAMILIES else ''}"
 
 
 app = typer.Typer(cls=Analyzers, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -87,7 +95,10 @@ def simulate(
         bool, typer.Option("--list-faults", is_eager=True, callback=_list_faults, help="What --fault can be.")
     ] = False,
 ) -> None:
-    """Pretend to be an analyzer, or the SMS gateway."""
+    """Pretend to be an analyzer, or the SMS gateway.
+
+    An analyzer plays a day of its own, or says its captures anew; those that ask the lab what to run take --ask.
+    """
 
 
 @contextmanager

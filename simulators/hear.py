@@ -39,7 +39,8 @@ class Session:
 
 
 def session(line: Waiting, seconds: float) -> Session | None:
-    """A session of frames, each acknowledged; None when no ENQ came in time. ConnectionError when the line breaks."""
+    """A session of frames, each acknowledged, and those that follow it in one breath; None when no ENQ came in time.
+    ConnectionError when the line breaks."""
     if not _enquired(line, seconds):
         return None
     line.line.write(ACK)
@@ -47,11 +48,11 @@ def session(line: Waiting, seconds: float) -> Session | None:
     while came := line.read(FRAME_SECONDS):
         buffer += came
         while (end := buffer.find(b"\n")) >= 0 or buffer[:1] in (EOT, ENQ):
-            if buffer[:1] == EOT:
+            if buffer[:1] == EOT and ENQ not in buffer:
                 return taken
-            if buffer[:1] == ENQ:  # the lab did not hear our first ACK
-                line.line.write(ACK)
-                buffer = buffer[1:]
+            if buffer[:1] in (EOT, ENQ):  # the lab did not hear our first ACK, or has more to say at once
+                line.line.write(ACK if buffer[:1] == ENQ else b"")
+                buffer, last = buffer[1:], -1
                 continue
             raw, buffer = buffer[: end + 1], buffer[end + 1 :]
             last = _frame(line, raw, taken, last)
@@ -72,7 +73,7 @@ def _frame(line: Waiting, raw: bytes, taken: Session, last: int) -> int:
     if frame is None or not frame.right:
         line.line.write(NAK)
         return last
-    if frame.number != last or not taken.frames:
+    if frame.number != last:
         taken.frames.append(frame.text)
     line.line.write(ACK)
     return frame.number

@@ -38,7 +38,7 @@ def ends(message: Message) -> bool:
 async def play(wanted: Wanted, to: str, books: Path, **how: Any) -> list[dict[str, Any]]:
     """The simulator in a thread until it has sent all; its books."""
     options: dict[str, Any] = {"fast": True, "once": True, "retry": 0.02, "books": books, **how}
-    thread = threading.Thread(target=play_any, args=(wanted, to, None, Event()), kwargs=options)
+    thread = threading.Thread(target=play_any, args=(wanted, to, None, Event()), kwargs=options, daemon=True)
     thread.start()
     async with asyncio.timeout(PATIENCE):
         while thread.is_alive():

@@ -30,6 +30,7 @@ from middleware.schema import OrderTest, ResultRow, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import LineState, run_lines
 from server.lab.app import create_app
+from server.processes import free_port
 from simulators import two_way
 from simulators.run_any import Wanted, play_any
 from tests.labs import PASSWORD, Desk
@@ -90,7 +91,7 @@ async def simulate(line: Line, wanted: Wanted, **how: Any) -> list[str]:
     said: list[str] = []
     stop, where = Event(), f"tcp://127.0.0.1:{await line.port()}"
     options: dict[str, Any] = {"fast": True, "once": True, "retry": 0.02, "say": said.append, **how}
-    thread = threading.Thread(target=play_any, args=(wanted, where, None, stop), kwargs=options)
+    thread = threading.Thread(target=play_any, args=(wanted, where, None, stop), kwargs=options, daemon=True)
     thread.start()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -132,7 +133,7 @@ FAMILIES = {
     "mindray_chem_hl7": Case(("CREAT", "ALT"), "4 5", codes={"4": "CREAT", "5": "ALT"}),
     "ortho_vitros": Case(("TSH", "FERR"), "014 032", codes={"032": "FERR", "014": "TSH"}),
     "roche_cobas_c311": Case(("CREAT", "ALT", "K"), "690 685 990"),
-    "roche_cobas_e411": Case(("TSH", "FERR"), "8 3"),
+    "roche_cobas_e411": Case(("TSH", "FERR"), "8 3", codes={"8": "TSH", "3": "FERR"}),
     "siemens_dimension": Case(("CREAT", "CHOL"), "CREA CHOL"),
     "snibe_maglumi": Case(("TSH", "FT4"), "TSH FT4"),
     "sysmex_ca": Case(("PT", "INR", "APTT"), "041 043 044 051", "DDIMER"),
@@ -160,16 +161,18 @@ async def test_exactly_what_is_ordered_is_run_and_filed(
     name: str, framing: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tube with orders, and one that nobody registered: each family is told so in its own way, two by silence."""
-    if name in SILENT:
-        family: Any = two_way.FAMILIES[name]
-        monkeypatch.setitem(two_way.FAMILIES, name, replace(family, patience=0.5))  # type: ignore[misc]
     case = FAMILIES[name]
     visit = desk.register(*case.tests, *filter(None, [case.beside]))
     tube = desk.sample_id(visit)
     async with line_of(desk.lab, unit(name, framing), tmp_path) as line:
-        said = await simulate(line, Wanted(name, ask=[tube, NOBODY], framing=framing))
-    waited = ["no answer in 0 s"] if name in SILENT else []
-    assert said == [f"{tube}: {case.told}", *waited, f"{NOBODY}: nothing is ordered"]
+        if name in SILENT:
+            said = await simulate(line, Wanted(name, ask=[tube], framing=framing))
+            family: Any = two_way.FAMILIES[name]
+            monkeypatch.setitem(two_way.FAMILIES, name, replace(family, patience=0.1))  # type: ignore[misc]
+            said += (await simulate(line, Wanted(name, ask=[NOBODY], framing=framing)))[1:]
+        else:
+            said = await simulate(line, Wanted(name, ask=[tube, NOBODY], framing=framing))
+    assert said == [f"{tube}: {case.told}", f"{NOBODY}: nothing is ordered"]
     filed(desk, visit, case)
     assert {row["rule"] for row in desk.tray()} <= ({"not_ordered"} if name in MODES else set())
 
@@ -226,6 +229,50 @@ async def test_what_was_run_is_not_ordered_again(desk: Desk, tmp_path: Path) -> 
     assert len(desk.rows(ResultRow)) == 1
 
 
+# ---- other ways to be connected ------------------------------------------------------------------------------------
+
+
+async def ask_over(line: Line, wanted: Wanted, to: str | None, listen: str | None) -> list[str]:
+    """The simulated analyzer on a line whose address is known beforehand."""
+    said, stop = list[str](), Event()
+    how: dict[str, Any] = {"fast": True, "once": True, "retry": 0.02, "say": said.append}
+    thread = threading.Thread(target=play_any, args=(wanted, to, listen, stop), kwargs=how, daemon=True)
+    thread.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while thread.is_alive():
+                await asyncio.sleep(0.005)
+    finally:
+        stop.set()
+    return said
+
+
+@ON_SQLITE
+async def test_an_analyzer_that_the_lab_dials_asks_too(desk: Desk, tmp_path: Path) -> None:
+    """As a Mindray BC is connected: it listens, and asks over the connection that the lab made."""
+    visit, address = desk.register("CBC"), f"tcp://127.0.0.1:{free_port()}"
+    tube = desk.sample_id(visit)
+    async with line_of(desk.lab, replace(unit("mindray_bc"), line=address), tmp_path) as line:
+        said = await ask_over(line, Wanted("mindray_bc", ask=[tube]), None, address)
+    assert said == [f"{tube}: CBC+DIFF"]
+    filed(desk, visit, FAMILIES["mindray_bc"])
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("name", ["siemens_dimension", "roche_cobas_c311"])
+async def test_an_analyzer_on_a_serial_cable_asks_too(name: str, desk: Desk, tmp_path: Path) -> None:
+    visit, case, cable = desk.register(*FAMILIES[name].tests), FAMILIES[name], tmp_path / "cable"
+    tube = desk.sample_id(visit)
+    on_cable = replace(unit(name), line=f"serial:{cable}?baud=9600")
+    async with line_of(desk.lab, on_cable, tmp_path) as line:
+        said = await ask_over(line, Wanted(name, ask=[tube]), f"pty:{cable}", None)
+        async with asyncio.timeout(PATIENCE):
+            while not desk.rows(ResultRow):
+                await asyncio.sleep(0.005)
+    assert said == [f"{tube}: {case.told}"]
+    filed(desk, visit, case)
+
+
 # ---- orders that come unasked ---------------------------------------------------------------------------------------
 
 PUSHED = ("biosystems_ba400", "erba_xl", "generic_astm", "generic_hl7", "roche_cobas_c311", "roche_cobas_e411")
@@ -247,7 +294,8 @@ async def test_what_is_registered_is_sent_run_and_filed(
     async with line_of(desk.lab, pushing, tmp_path, baskets=desk_of_orders.baskets) as line:
         where, stop = f"tcp://127.0.0.1:{await line.port()}", Event()
         how: dict[str, Any] = {"fast": True, "retry": 0.02, "say": told.append}
-        thread = threading.Thread(target=play_any, args=(Wanted(name, ids=[]), where, None, stop), kwargs=how)
+        asked = (Wanted(name, ids=[]), where, None, stop)
+        thread = threading.Thread(target=play_any, args=asked, kwargs=how, daemon=True)
         thread.start()
         desk_of_orders.start()
         try:

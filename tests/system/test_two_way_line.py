@@ -36,21 +36,23 @@ class Lab:
     def __init__(self, connection: socket.socket) -> None:
         self.line = connection
         self.receiver, self.bodies = mllp.Receiver(), list[bytes]()
+        self.frames, self.events = lis1a.Receiver(), list[lis1a.Event]()
         connection.settimeout(PATIENCE)
 
     def session(self) -> list[bytes]:
-        """A session of the analyzer, every frame accepted; its messages."""
-        receiver, assembler, made = lis1a.Receiver(), lis1a.Assembler(), list[bytes]()
+        """A session of the analyzer, every frame accepted; its messages. What came behind it is of the next."""
+        assembler, made = lis1a.Assembler(), list[bytes]()
         while True:
-            events = receiver.receive(self.line.recv(4096))
-            while events:
-                for event in events:
-                    if isinstance(event, lis1a.SessionEnded):
-                        return made
-                    if isinstance(event, lis1a.FrameArrived):
-                        made += [part.body for part in assembler.add(event.frame.text, event.frame.last)]
-                    self.line.sendall(receiver.accept())
-                events = receiver.receive(b"")
+            self.events += self.frames.receive(b"" if self.events else self.line.recv(4096))
+            while self.events:
+                event = self.events.pop(0)
+                if isinstance(event, lis1a.SessionEnded):
+                    self.events += self.frames.receive(b"")
+                    return made
+                if isinstance(event, lis1a.FrameArrived):
+                    made += [part.body for part in assembler.add(event.frame.text, event.frame.last)]
+                self.line.sendall(self.frames.accept())
+                self.events += self.frames.receive(b"")
 
     def give(self, *messages: bytes, size: int = 240, one_record_a_frame: bool = False) -> list[bytes]:
         """A session of ours; what each frame was answered."""
@@ -85,7 +87,7 @@ def idling(wanted: Wanted, said: list[str], books: Path) -> Iterator[Lab]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         where = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         how: dict[str, Any] = {"fast": True, "retry": 0.02, "say": said.append, "books": books}
-        thread = threading.Thread(target=play_any, args=(wanted, where, None, stop), kwargs=how)
+        thread = threading.Thread(target=play_any, args=(wanted, where, None, stop), kwargs=how, daemon=True)
         thread.start()
         server.settimeout(PATIENCE)
         connection, _ = server.accept()
@@ -137,6 +139,17 @@ def test_an_order_that_comes_unasked_is_run(name: str, tmp_path: Path) -> None:
     rows = decode(driver, result).observations
     assert [(row.sample_id, row.code) for row in rows] == [(TUBE, code) for code in UNASKED[name]]
     assert said == [f"{TUBE}: {' '.join(UNASKED[name])}"]
+
+
+def test_two_sessions_of_the_lab_in_one_breath(tmp_path: Path) -> None:
+    """EOT and the next ENQ come in one piece."""
+    said = list[str]()
+    with idling(Wanted("roche_cobas_e411", ids=[]), said, tmp_path / "books") as lab:
+        first, second = (lis1a.frames(order("roche_cobas_e411", code)[0], size=1000)[0] for code in ("8", "3"))
+        assert [lab.said(each) for each in (ENQ, first, EOT + ENQ, second)] == [ACK] * 4
+        lab.line.sendall(EOT)
+        (result,) = lab.session()
+    assert [row.code for row in decode(load_driver("roche_cobas_e411"), result).observations] == ["8", "3"]
 
 
 LAW = (
@@ -267,8 +280,9 @@ def test_an_analyzer_that_plays_its_own_day_runs_orders_when_it_is_told_to(tmp_p
     with socket.create_server(("127.0.0.1", 0)) as server:
         where = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         how: dict[str, Any] = {"fast": True, "retry": 0.02, "books": tmp_path / "books", "more": talks.more}
+        how |= {"talks": talks}
         thread = threading.Thread(
-            target=play, args=("roche_cobas_e411", steps, where, None, stop), kwargs={**how, "talks": talks}
+            target=play, args=("roche_cobas_e411", steps, where, None, stop), kwargs=how, daemon=True
         )
         thread.start()
         server.settimeout(PATIENCE)
