@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -88,8 +88,11 @@ class Terminal:
 
     def service(self, name: str) -> int:
         """The process id of one of the three."""
-        commands = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children(self.process.pid)}
-        return next((pid for pid, words in commands.items() if name in words), 0)
+        for pid in children(self.process.pid):
+            with suppress(OSError):  # it may be gone by now
+                if name in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
+                    return pid
+        return 0
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
