@@ -22,7 +22,7 @@ ROUNDS, BREAK = 25, 11
 pytestmark = pytest.mark.xdist_group("crash")  # one run of the harness serves all of them
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was interrupted once and came to its end."""
     home = tmp_path_factory.mktemp("crash")

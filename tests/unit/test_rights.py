@@ -1,4 +1,4 @@
-"""Who may do what: the table of rights once more by hand, and every action tried with every role, on both engines.
+"""Who may do what: the table of rights once more by hand, and every action tried with every role.
 
 The action of somebody who may leaves exactly the audit lines named here; of somebody who may not, nothing at all.
 """
@@ -18,6 +18,9 @@ from middleware.journal import Journal
 from middleware.model import RIGHTS, Actor, MobileOwner, NotAllowed, Refused, Right, Role
 from middleware.schema import ControlRow, OrderTest, UnmatchedRow
 from tests.labs import PASSWORD, Desk
+
+# Who may is decided before any SQL; what the actions write is tried on both engines by test_actions_*.
+ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
 
 R, T, P, E, A = Role.RECEPTION, Role.TECHNICIAN, Role.PATHOLOGIST, Role.ENGINEER, Role.ADMIN
 
@@ -196,6 +199,7 @@ ACTS = (
 )  # fmt: skip
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
 def test_an_action_is_for_its_roles_and_leaves_its_audit_lines(act: Act, desk: Desk) -> None:
     given = act.before(desk)
@@ -229,6 +233,7 @@ def test_every_action_is_in_the_table() -> None:
     assert found - ours == set()
 
 
+@ON_SQLITE
 def test_a_refused_action_leaves_nothing(desk: Desk) -> None:
     made, result_id = released(desk)
     before = desk.dump()
