@@ -94,6 +94,7 @@ def make_engine(url: str, make: bool = True) -> Engine:
     patient = {"timeout": _PATIENCE, "check_same_thread": False}
     engine = create_engine(url, hide_parameters=True, connect_args=patient, json_serializer=_json)
     event.listen(engine, "connect", _sqlite_pragmas)
+    event.listen(engine, "handle_error", _made_while_read_only)
     if engine.url.database and engine.url.database != ":memory:":
         _watch_file(engine, Path(engine.url.database).absolute(), make)
     return engine
@@ -175,6 +176,17 @@ def _sqlite_pragmas(dbapi: Any, _record: object) -> None:
     ):  # fmt: skip
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+_READ_ONLY = 8  # SQLITE_READONLY; the upper bytes of an error's code say more
+
+
+def _made_while_read_only(context: Any) -> None:
+    """SQLite opens a file that may not be written for reading, and maps the file beside it so for the whole process:
+    as long as one such connection is open, none can write, long after the file was mended. All are closed."""
+    if (getattr(context.original_exception, "sqlite_errorcode", None) or 0) & 0xFF == _READ_ONLY:
+        context.is_disconnect = True
+        context.engine.dispose()
 
 
 def open_lab(settings: Settings) -> Lab:

@@ -60,6 +60,7 @@ def connect(url: str) -> Database:
         )
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False})
     event.listen(engine, "connect", _sqlite_pragmas)
+    event.listen(engine, "handle_error", _made_while_read_only)
     return Database(engine)
 
 
@@ -75,3 +76,13 @@ def _sqlite_pragmas(dbapi: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+_READ_ONLY = 8  # SQLITE_READONLY
+
+
+def _made_while_read_only(context: Any) -> None:
+    """While a connection that was made when the file could not be written is open, none of this process can write."""
+    if (getattr(context.original_exception, "sqlite_errorcode", None) or 0) & 0xFF == _READ_ONLY:
+        context.is_disconnect = True
+        context.engine.dispose()

@@ -8,6 +8,7 @@ Source: LIS01-A2 6.5.2.3 and 6.5.2.5.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from drivers.wire import lis1a, mllp
 from middleware import journal_file, journal_loop, lab, work
@@ -241,6 +243,29 @@ async def test_a_disk_that_does_not_answer_is_said_twice_too(
 
 
 # ---- the lab's database ------------------------------------------------------------------------------------------
+
+
+@outages(read_only)
+def test_a_connection_made_while_the_database_was_read_only_is_not_kept(folder: Path, lab_sqlite: Path) -> None:
+    """Else this process would refuse every write until a restart, long after the file was mended."""
+    path = Path(shutil.copy(lab_sqlite, folder / "lab.sqlite3"))
+    engine = make_engine(f"sqlite:///{path}", make=False)
+    place = Lab(engine, settings_for(folder / "var", f"sqlite:///{path}"), Clock())
+
+    def write() -> None:
+        with place.write() as conn:
+            conn.exec_driver_sql("UPDATE user_account SET name = name")
+
+    write()
+    with read_only(path):
+        with place.read() as one, place.read() as other:  # pages that are looked at meanwhile
+            for conn in (one, other):
+                conn.exec_driver_sql("SELECT count(*) FROM user_account")
+        with pytest.raises(OperationalError):
+            write()
+    gc.collect()  # the refusal's traceback holds its cursor, and that the connection; work.py tries again until it is gone
+    write()
+    engine.dispose()
 
 
 @outages(full, read_only)
