@@ -263,7 +263,7 @@ def test_a_connection_made_while_the_database_was_read_only_is_not_kept(folder: 
                 conn.exec_driver_sql("SELECT count(*) FROM user_account")
         with pytest.raises(OperationalError):
             write()
-    gc.collect()  # the refusal's traceback holds its cursor, and that the connection; work.py tries again until it is gone
+    gc.collect()  # the refusal's traceback holds its cursor, and that the connection; the worker tries until it is gone
     write()
     engine.dispose()
 
