@@ -16,7 +16,7 @@ from middleware import migrate
 from middleware.lab import Lab, make_engine
 from tests.labs import Clock, Desk, fill, named, run_sql, settings_for
 
-ON_POSTGRES = (pytest.mark.postgres, pytest.mark.xdist_group("postgres"))
+ON_POSTGRES = pytest.mark.postgres
 _number = itertools.count(1)
 
 

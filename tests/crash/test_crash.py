@@ -19,9 +19,6 @@ from tests.crash.said import UNIT, stranger, tube
 ROUNDS, BREAK = 25, 11
 
 
-pytestmark = pytest.mark.xdist_group("crash")  # one run of the harness serves all of them
-
-
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was interrupted once and came to its end."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 from bench import answers
 from bench.receive import Load, rate
 from bench.servers import limit, ours
@@ -23,7 +21,6 @@ def test_the_configuration_of_the_bench_is_right() -> None:
     assert check(CONFIG, {}) == []
 
 
-@pytest.mark.xdist_group("bench-ports")
 def test_the_generators_get_every_message_acknowledged_and_the_journal_holds_them(tmp_path: Path) -> None:
     with ExitStack() as up:
         us = up.enter_context(ours("hl7", tmp_path, pipeline=False))

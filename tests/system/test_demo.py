@@ -129,7 +129,6 @@ def busy_port() -> Iterator[None]:
         yield
 
 
-@pytest.mark.xdist_group("ports")
 def test_a_live_demo_starts_stops_goes_on_and_begins_anew(tmp_path: Path, busy_port: None) -> None:
     demo = Demo(tmp_path)
     try:

@@ -106,7 +106,6 @@ def _open_copy(desk: Desk, path: Path) -> dict[str, list[dict[str, object]]]:
 
 
 @pytest.mark.postgres
-@pytest.mark.xdist_group("postgres")
 def test_the_copy_tells_no_password(tmp_path: Path) -> None:
     settings = settings_for(tmp_path / "var", "postgresql://lab:secret@db.local/lab")
     assert not [line for line in copy_all(settings, tmp_path / "to") if "secret" in line]

@@ -220,7 +220,6 @@ def server() -> Iterator[Any]:
 
 
 @pytest.mark.postgres
-@pytest.mark.xdist_group("postgres")
 def test_postgresql_stopped_in_the_middle_and_started_again(server: Any, tmp_path: Path, lab_sqlite: Path) -> None:
     url = server.get_uri()
     migrate.upgrade(url)
