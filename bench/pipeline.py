@@ -8,6 +8,7 @@ spread over a year of patients, samples and orders, most of it released, so that
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import statistics
 import tempfile
@@ -121,6 +122,8 @@ def rows(stored: int = 1_000_000, rounds: int = 5, count: int = 400, say: Callab
         folder, start = Path(name), time.perf_counter()
         empty, full = open_bench(folder / "empty", 0), open_bench(folder / "full", stored)
         say(f"{stored} results stored in {time.perf_counter() - start:.0f} s")
+        gc.collect()
+        gc.freeze()  # as the middleware does before it forks
         for bench in (empty, full):
             bench.worker = WorkApart(bench.lab.settings)
         for bench in (empty, full):
