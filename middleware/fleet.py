@@ -42,7 +42,7 @@ class DriverCard:
     cannot: str  # "" when it says nothing of the kind
     framings: tuple[str, ...]  # ways its analyzer may mark messages, the usual one first; () when there is one
     orders: tuple[str, ...]  # what [[analyzer]] orders may say for it
-    codes: tuple[tuple[str, str], ...]  # code → catalogue test, as the driver knows them
+    codes: tuple[tuple[str, str], ...]  # code → catalogue test, as the driver knows them; () when sites assign them
 
 
 @cache
@@ -57,7 +57,8 @@ def driver_card(name: str) -> DriverCard:
         name, driver_facts(name), _line(about), _line(manual), _line(proof), _line(rest.partition("Cannot:")[2]),
         tuple(driver.framings),
         ("answer", "push", "none") if driver.pushes else ("answer", "none"),
-        tuple((code, meaning.test) for code, meaning in driver.tests.items() if meaning.test),
+        () if driver.codes_are_the_sites
+        else tuple((code, meaning.test) for code, meaning in driver.tests.items() if meaning.test),
     )  # fmt: skip
 
 

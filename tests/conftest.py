@@ -20,11 +20,6 @@ ON_POSTGRES = pytest.mark.postgres
 _number = itertools.count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files first: workers that get whole files are then busy to the end."""
-    items.sort(key=lambda item: not {"system", "crash"} & set(item.path.parts))
-
-
 @pytest.fixture(scope="session")
 def lab_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated lab database with its users, to be copied."""
