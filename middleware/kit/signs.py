@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from drivers.wire.lis1a import checksum
-from middleware.garbage import BAUD, ENOUGH, Garbage
+from middleware.garbage import BAUD, ENOUGH, OWN, Garbage
 from middleware.kit.stream import ENQ, EOT, FRAME, HL7, NAK, STX, Shape, shape_of
 
 REPEATED = 3  # ENQs or equal frames one after the other, from which on nobody can be answering
@@ -71,12 +71,13 @@ def _speed(data: bytes, shape: Shape) -> Iterator[str]:
         return
     garbage = Garbage("LIS2-A2")
     garbage.heard(data)
-    if garbage.why == BAUD and (shape is Shape.NOISE or _mostly_high(data)):
+    if garbage.why == BAUD and (shape is Shape.NOISE or _mostly_strange(data)):
         yield f"{BAUD}. Try, one after the other: {SPEEDS}; then parity E and O with 7 bits"
 
 
-def _mostly_high(data: bytes) -> bool:
-    return sum(1 for byte in data if byte >= 0x7F) > len(data) // 2
+def _mostly_strange(data: bytes) -> bool:
+    """Most bytes are no text and no mark of any protocol: an STX and an ETX among them are chance."""
+    return sum(1 for byte in data if byte >= 0x7F or (byte < 0x20 and byte not in OWN)) > len(data) // 2
 
 
 def _unheard(data: bytes, shape: Shape) -> Iterator[str]:

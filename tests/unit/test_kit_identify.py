@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 from typer.testing import CliRunner
@@ -64,6 +65,7 @@ def with_parity(data: bytes, odd: int) -> bytes:
         (b"\x05" * 5, "asks 5 times (ENQ) and sends no frame: nobody acknowledges"),
         (b"\x05\x04\x05\x04", "only ENQ and EOT"),
         (bytes((0xF8, 0x80, 0x00, 0xFE, 0xE0, 0x98)) * 10, "wrong baud rate or parity"),
+        (Random(7).randbytes(3000), "wrong baud rate or parity"),  # an STX and an ETX are in it by chance
         (with_parity(PLAIN, 0), "even parity in its top bit: the analyzer sends 7 data bits"),
         (with_parity(PLAIN, 1), "bits=7&parity=O"),
         (bytes(byte | 0x80 for byte in PLAIN), "bits=7&parity=M"),
