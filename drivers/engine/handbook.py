@@ -112,15 +112,15 @@ def listing() -> list[str]:
 
 
 def show(name: str) -> str:
-    """One driver's section; KeyError, naming those there are, when there is none of that name."""
-    return "\n".join(_section(load_driver(name), page(name)))
+    """One driver's section, to be read in a terminal; KeyError, naming those there are, when there is none."""
+    return "\n".join(_section(load_driver(name), page(name))).replace(f'<a id="{name}"></a>', "")
 
 
 def directions(form: Driver) -> str:
     """What goes which way, in words."""
     told = ["results"]
     told += ["answers"] if form.answers is not no_answer else []
-    told += ["is told orders"] if getattr(form, "pushes", None) else []
+    told += ["is told orders"] if form.pushes is not None else []
     return ", ".join(told)
 
 

@@ -81,3 +81,8 @@ def test_an_address_in_words(address: str, words: str) -> None:
 def test_an_unknown_driver_is_named_with_those_there_are() -> None:
     with pytest.raises(KeyError, match="sysmex_xn"):
         handbook.show("sysmex")
+
+
+def test_in_a_terminal_a_page_has_no_marks_of_the_web() -> None:
+    shown = handbook.show("erba_xl")
+    assert shown.startswith("### Erba XL / Transasia EM\n") and "<a" not in shown
