@@ -60,8 +60,10 @@ def line(frames: list[bytes]) -> bytes:
     for data in (b"\x05", *frames, b"\x04"):
         for event in receiver.receive(data):
             if isinstance(event, lis1a.FrameArrived):
-                frame = event.frame
-                bodies += [message.body for message in assembler.add(frame.text, frame.last)]
+                _, text, last, _, _, _ = event
+                made = assembler.add(text, last)
+                if made:
+                    bodies += [message.body for message in made]
             if not isinstance(event, lis1a.SessionEnded):
                 receiver.accept()
     (body,) = bodies

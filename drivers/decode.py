@@ -11,7 +11,7 @@ Source: LIS01-A2 6.3 and 6.5, HL7 MLLP; keys as the expected files of tests/capt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -236,12 +236,12 @@ def _session(driver: Driver, data: bytes, where: str) -> Iterator[Found]:
     for event in _events(lis1a.Receiver(free_numbering=True), data):
         if isinstance(event, lis1a.FrameArrived):
             frames += 1
-            problem = None if driver.free_numbering or event.repeat else _out_of_order(event.frame.number, expected)
+            problem = None if driver.free_numbering or event.repeat else _out_of_order(event.number, expected)
             if problem:
                 yield Found(None, where=f"{where}, frame {frames}", what=problem)
             if not event.repeat and not (problem and problem.endswith("not used")):
-                expected = (event.frame.number + 1) % 8
-                yield from _assembled(assembler.add(event.frame.text, event.frame.last))
+                expected = (event.number + 1) % 8
+                yield from _assembled(assembler.add(event.text, event.last))
         elif isinstance(event, lis1a.FrameRefused):
             frames += 1
             expected = 1 if expected is None else expected
@@ -277,7 +277,7 @@ def _events(receiver: lis1a.Receiver, data: bytes) -> Iterator[lis1a.Event]:
         events = receiver.receive(b"") or receiver.expire()
 
 
-def _assembled(found: list[lis1a.Assembled]) -> Iterator[Found]:
+def _assembled(found: Sequence[lis1a.Assembled]) -> Iterator[Found]:
     for message in found:
         yield Found(message.body, incomplete=not message.complete)
 

@@ -56,7 +56,7 @@ from drivers.wire.lis1a_states import (
 
 __all__ = [
     "ATTEMPTS", "MAX_FRAME", "RECEIVER", "SENDER", "SIZE_SERIAL", "TIMERS", "Assembled", "Assembler", "Ended", "Event",
-    "Failed", "Frame", "FrameArrived", "FrameRefused", "Interrupted", "Junk", "Receiver", "Role", "Send", "Sender",
+    "Failed", "FrameArrived", "FrameRefused", "Interrupted", "Junk", "Receiver", "Role", "Send", "Sender",
     "SenderEvent", "Sent", "SessionBegan", "SessionEnded", "Signal", "State", "Step", "Timer", "WireError", "Yielded",
     "checksum", "frame", "frames", "session", "text_of", "total",
 ]  # fmt: skip
@@ -67,9 +67,11 @@ _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damag
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
 _NEUTRAL, _FRAMES = State.NEUTRAL, State.FRAMES  # looked up once: a member of an Enum is slow to reach by its name
-_ACCEPTED = {state: step for (state, signal), step in RECEIVER.items() if signal is Signal.ACCEPT}
-_GOOD = RECEIVER[_FRAMES, Signal.GOOD]
+_OFFERED = RECEIVER[_FRAMES, Signal.GOOD].next
+_TAKEN, _ACK = (step := RECEIVER[_OFFERED, Signal.ACCEPT]).next, step.write
+_AFTER = tuple([(after, b"\x02%d" % after) for after in (*range(1, 8), 0)])  # the next number and its start, 6.3.2
 _TAILS = tuple([b"%02X\r\n" % total for total in range(256)])  # how a frame ends whose bytes add up to this, 6.3.3
+_TAILS_ETX, _TAILS_ETB = (_TAILS[mark - STX - 1 :] + _TAILS[: mark - STX - 1] for mark in (ETX, ETB))  # see _plain
 _new = tuple.__new__
 
 
@@ -84,14 +86,6 @@ class Ended(Enum):
     TIMEOUT = "timeout"
 
 
-class Frame(NamedTuple):
-    """Frame number 0-7, text between number and ETB or ETX, and whether ETX ended it."""
-
-    number: int
-    text: bytes
-    last: bool
-
-
 @dataclass(frozen=True, slots=True)
 class SessionBegan:
     """ENQ: to be answered."""
@@ -100,9 +94,14 @@ class SessionBegan:
 
 
 class FrameArrived(NamedTuple):
-    """Right checksum, right number: to be stored, then answered. `repeat`: accepted before, store nothing."""
+    """Right checksum, right number: to be stored, then answered. `repeat`: accepted before, store nothing.
 
-    frame: Frame
+    `number` is 0-7, `text` what stands between it and ETB or ETX, `last`: ETX ended it.
+    """
+
+    number: int
+    text: bytes
+    last: bool
     raw: bytes
     repeat: bool = False
     problem: str | None = None
@@ -146,8 +145,8 @@ class Receiver:
         self._limit, self._too_long = max_frame, f"over {max_frame} characters"
         self._buffer = bytearray()
         self._scanned = 0
-        self._last: Frame | None = None  # accepted in this session
-        self._offered: Frame | None = None
+        self._last: FrameArrived | None = None  # accepted in this session
+        self._offered: FrameArrived | None = None
         self._sure = False  # the clock has spoken: take the buffer as it stands
 
     @property
@@ -168,17 +167,15 @@ class Receiver:
 
         Raises WireError when the other side sends on and on without waiting for an answer.
         """
+        buffer = self._buffer
         if data:
-            if self.state is _FRAMES and not self._buffer and (plain := self._plain(data)) is not None:
+            if not buffer and self.state is _FRAMES and (plain := self._plain(data)) is not None:
                 return [plain]
-            if len(self._buffer) + len(data) > 2 * self._limit and not self._listening:
+            if len(buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
-            self._buffer += data
+            buffer += data
         events: list[Event] = []
-        while self._buffer and self._listening:
-            event = self._in_session() if self.state is _FRAMES else self._in_neutral()
-            if event is None:
-                break
+        while buffer and (event := self._next()) is not None:
             events.append(event)
         return events
 
@@ -199,10 +196,12 @@ class Receiver:
 
     def accept(self) -> bytes:
         """ACK: what was offered is stored."""
-        step = _ACCEPTED.get(self.state) or self._illegal(Signal.ACCEPT)
-        self.state = step.next
-        self._last, self._offered = self._offered, None
-        return step.write
+        if self.state is _OFFERED:  # nearly always
+            self.state, write = _TAKEN, _ACK
+        else:
+            write = self._step(Signal.ACCEPT)
+        self._last = self._offered  # None when it was an ENQ
+        return write
 
     def refuse(self) -> bytes:
         """NAK: not accepted, or not stored; to ENQ it says that we are busy (6.2.6)."""
@@ -214,6 +213,12 @@ class Receiver:
     @property
     def _listening(self) -> bool:
         return self.state is _FRAMES or self.state is _NEUTRAL
+
+    def _next(self) -> Event | None:
+        """What the buffer begins with; None while more of it may come, or an answer is owed."""
+        if self.state is _FRAMES:
+            return self._in_session()
+        return self._in_neutral() if self.state is _NEUTRAL else None
 
     def _step(self, signal: Signal) -> bytes:
         step = RECEIVER.get((self.state, signal)) or self._illegal(signal)
@@ -243,21 +248,26 @@ class Receiver:
     def _plain(self, data: bytes) -> FrameArrived | None:
         """The frame that nearly all are: alone in its read and whole, its number and its checksum right.
 
-        None changes nothing: whatever else came is judged, by the same rules, in the buffer. `total` says why Adler-32.
+        None changes nothing: whatever else came is judged, by the same rules, in the buffer. `total` says why Adler-32;
+        it begins at 1 and is given STX but not the end mark, which the tables of tails make good.
         """
-        last = self._last
-        number = (last[0] + 1) & 7 if last else 1  # 6.3.2: next to the last accepted, modulo 8
-        end = len(data) - 5
-        if not 2 <= end <= 256 or data[0] != STX or data[1] != 0x30 + number or self._free:
+        if self._free:
             return None
-        text, mark = data[2:end], data[end]
-        if (mark != ETX and mark != ETB) or ETX in text or ETB in text:
+        last, ended = self._last, True
+        number, start = _AFTER[last[0] if last else 0]
+        head, _, tail = data.partition(_ETX)
+        tails = _TAILS_ETX
+        if not tail:
+            ended = False
+            head, _, tail = data.partition(_ETB)
+            tails = _TAILS_ETB
+        text = head.removeprefix(start)
+        size = len(head)
+        if size > 256 or len(text) + 2 != size or tail != tails[adler32(head) & 0xFF] or ETB in text:
             return None
-        if data[end + 1 :] != _TAILS[adler32(data[1 : end + 1], 0) & 0xFF]:
-            return None
-        self.state = _GOOD.next
-        self._offered = frame = _new(Frame, (number, text, mark == ETX))
-        return _new(FrameArrived, (frame, data, False, None))
+        self.state = _OFFERED
+        self._offered = event = _new(FrameArrived, (number, text, ended, data, False, None))
+        return event
 
     def _in_neutral(self) -> Event | None:
         at = self._buffer.find(ENQ)
@@ -331,26 +341,20 @@ class Receiver:
             return Junk(self._take(restart.start())) if restart else self._refused(size, "wrong checksum")
         if not body[:1].isdigit():
             return self._refused(size, "no frame number")
-        return self._numbered(Frame(body[0] - 0x30, body[1:-1], buffer[end] == ETX), size)
+        return self._numbered(body[0] - 0x30, body[1:-1], buffer[end] == ETX, size)
 
-    def _numbered(self, frame: Frame, size: int) -> Event:
-        last = self._last
-        if last is not None and frame == last:
-            return self._offer(frame, size, repeat=True)
-        if self._free:
-            return self._offer(frame, size)
-        number = last.number if last else 0
-        if frame.number == (number + 1) % 8:
-            return self._offer(frame, size)
-        if frame.number == number:
+    def _numbered(self, number: int, text: bytes, ended: bool, size: int) -> Event:
+        last, repeat, problem = self._last, False, None
+        before = last.number if last else 0
+        if last is not None and (number, text, ended) == last[:3]:
+            repeat = True
+        elif number == before and not self._free:
             problem = f"frame number {number} again with other text" if last else "first frame has number 0"
-            return self._offer(frame, size, problem=problem)
-        return self._refused(size, f"frame number {frame.number}, expected {(number + 1) % 8}")
-
-    def _offer(self, frame: Frame, size: int, repeat: bool = False, problem: str | None = None) -> FrameArrived:
-        self._offered = frame
+        elif number != (before + 1) % 8 and not self._free:
+            return self._refused(size, f"frame number {number}, expected {(before + 1) % 8}")
         self._step(Signal.GOOD)
-        return FrameArrived(frame, self._take(size), repeat, problem)
+        self._offered = event = FrameArrived(number, text, ended, self._take(size), repeat, problem)
+        return event
 
     def _refused(self, size: int, reason: str) -> FrameRefused:
         self._step(Signal.BAD)

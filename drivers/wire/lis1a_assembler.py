@@ -9,11 +9,13 @@ Source: LIS01-A2 6.3.1.1 (no frame holds parts of two messages), LIS02-A2 4.1, 6
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drivers.wire.lis1a_states import CR, LF
 
 MAX_MESSAGE = 32_000_000  # bytes; images travel in messages, endless lines do not
+_ENDS, _HEAD, _TAIL = (b"\r", b"\n"), b"Hh", b"Ll"
 _SPECIAL = frozenset(b"HhLl\r \t\v\f")  # how a record starts that begins or ends a message, or may be an empty line
 _HEAD_OR_TAIL = re.compile(rb"(?:\A|[\r\n])[HhLl]")
 
@@ -34,25 +36,25 @@ class Assembler:
         self._whole: list[bytes] = []  # text up to the end of a record
         self._open = b""  # the record that is not yet ended
         self._size = 0  # of _whole
-        self._before: tuple[list[bytes], int, bytes, int] = (self._whole, 0, b"", 0)
+        self._before: tuple[list[bytes], int, bytes, int] | None = (self._whole, 0, b"", 0)  # None: one record more
 
-    def add(self, text: bytes, last: bool) -> list[Assembled]:
+    def add(self, text: bytes, last: bool) -> Sequence[Assembled]:
         """The messages that this frame ends: none, one, or several that a careless analyzer put in one frame."""
-        whole = self._whole
-        self._before = (whole, len(whole), self._open, self._size)
-        if not self._open and text[-1:] == b"\r" and CR not in text[:-1] and LF not in text:  # one record, whole
+        if text and not self._open and text[-1] == CR and CR not in text[:-1] and LF not in text:  # one record, whole
             size = self._size + len(text)
-            if text[0] in _SPECIAL or size > self._limit:
-                return self._line(text)
-            whole.append(text)
-            self._size = size
-            return []
+            if text[0] not in _SPECIAL and size <= self._limit:
+                self._whole.append(text)
+                self._size, self._before = size, None
+                return ()
+            self._before = (self._whole, len(self._whole), b"", self._size)
+            return self._line(text)
+        self._before = (self._whole, len(self._whole), self._open, self._size)
         if last and text and text[-1] not in b"\r\n":
             text += b"\r"
         text, self._open = self._open + text, b""
         if _HEAD_OR_TAIL.search(text) is None and self._size + len(text) <= self._limit:
             self._keep(text)
-            return []
+            return ()
         found: list[Assembled] = []
         for line in text.splitlines(keepends=True):
             found += self._line(line)
@@ -60,32 +62,38 @@ class Assembler:
 
     def undo(self) -> None:
         """As if the last `add()` had not been."""
+        self._before = self._before or self._one_less()
         self._whole, count, self._open, self._size = self._before
         del self._whole[count:]
 
     def rest(self) -> bytes:
         """What came since the last L, and forgets it: the incomplete message of a session that ended. b"" when none."""
+        self._before = self._before or self._one_less()
         body = b"".join([*self._whole, self._open])
         self._whole, self._open, self._size = [], b"", 0
         return body if body.strip() else b""
 
+    def _one_less(self) -> tuple[list[bytes], int, bytes, int]:
+        """What was before the last text, which was one record and left none open."""
+        return self._whole, len(self._whole) - 1, b"", self._size - len(self._whole[-1])
+
     def _keep(self, text: bytes) -> None:
-        end = max(text.rfind(b"\r"), text.rfind(b"\n")) + 1
+        end = len(text) if text.endswith(_ENDS) else max(text.rfind(b"\r"), text.rfind(b"\n")) + 1
         if end and (self._whole or not text[:end].isspace()):
             self._whole.append(text[:end])
             self._size += end
         self._open = text[end:]
 
     def _line(self, line: bytes) -> list[Assembled]:
-        if line[-1] not in b"\r\n":
+        if not line.endswith(_ENDS):
             self._open = line
             return self._cut(complete=False) if self._size + len(line) > self._limit else []
-        named = not line[1:2].isalnum()  # a delimiter follows the record's letter
-        begins = named and line[:1] in b"Hh" and len(line) > 2
+        letter = line[0] if not line[1:2].isalnum() else 0  # a delimiter follows the record's letter
+        begins = letter in _HEAD and len(line) > 2
         found = self._cut(complete=False) if begins or self._size > self._limit else []
         self._keep(line)
-        return found + self._cut(complete=True) if named and line[:1] in b"Ll" else found
+        return found + self._cut(complete=True) if letter in _TAIL else found
 
     def _cut(self, complete: bool) -> list[Assembled]:
-        body = self.rest()
+        body = self.rest() if self._whole or self._open else b""
         return [Assembled(body, complete)] if body else []

@@ -146,9 +146,9 @@ class Host(Peer):
         match event:
             case lis1a.SessionBegan():
                 self.out += self.receiver.accept()
-            case lis1a.FrameArrived(frame, _, repeat, _):
+            case lis1a.FrameArrived(_, text, last, _, repeat, _):
                 self.out += self.receiver.accept()
-                for made in [] if repeat else self.assembler.add(frame.text, frame.last):
+                for made in [] if repeat else self.assembler.add(text, last):
                     self.message(made)
             case lis1a.FrameRefused():
                 self.out += self.receiver.refuse()

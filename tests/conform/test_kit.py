@@ -155,7 +155,7 @@ class RepeatsStored(Host):
     def one(self, event: lis1a.Event) -> None:
         super().one(event)
         if isinstance(event, lis1a.FrameArrived) and event.repeat:
-            self.messages.append(event.frame.text)
+            self.messages.append(event.text)
 
 
 class NeverTired(Host):

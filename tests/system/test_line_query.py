@@ -43,7 +43,7 @@ async def read_session(far: Analyzer) -> list[bytes]:
             if isinstance(event, lis1a.SessionEnded):
                 return made
             assert isinstance(event, lis1a.FrameArrived)
-            made += [each.body for each in assembler.add(event.frame.text, event.frame.last)]
+            made += [each.body for each in assembler.add(event.text, event.last)]
             far.writer.write(receiver.accept())
 
 

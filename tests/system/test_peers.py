@@ -211,7 +211,7 @@ def query_of(driver: str) -> bytes:
     while events:
         for event in events:
             if isinstance(event, lis1a.FrameArrived):
-                made += [each.body for each in assembler.add(event.frame.text, event.frame.last)]
+                made += [each.body for each in assembler.add(event.text, event.last)]
             if isinstance(event, lis1a.FrameArrived | lis1a.SessionBegan):
                 receiver.accept()
         events = receiver.receive(b"")

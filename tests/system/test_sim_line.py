@@ -67,7 +67,7 @@ def sessions(read: Read, write: Write, count: int, answers: list[bytes]) -> list
                 elif isinstance(event, lis1a.SessionBegan | lis1a.FrameArrived):
                     refuse = bool(answers) and answers.pop(0) == b"\x15"
                     write(receiver.refuse() if refuse else receiver.accept())
-                    text += b"" if refuse or isinstance(event, lis1a.SessionBegan) else event.frame.text
+                    text += b"" if refuse or isinstance(event, lis1a.SessionBegan) else event.text
             events = receiver.receive(b"")
     return texts
 

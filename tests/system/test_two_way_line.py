@@ -50,7 +50,7 @@ class Lab:
                     self.events += self.frames.receive(b"")
                     return made
                 if isinstance(event, lis1a.FrameArrived):
-                    made += [part.body for part in assembler.add(event.frame.text, event.frame.last)]
+                    made += [part.body for part in assembler.add(event.text, event.last)]
                 self.line.sendall(self.frames.accept())
                 self.events += self.frames.receive(b"")
 

@@ -69,7 +69,7 @@ def _events(receiver: lis1a.Receiver, assembler: lis1a.Assembler, events: list[l
                 receiver.refuse()
             elif isinstance(event, lis1a.FrameArrived):
                 lis1a.text_of(event.raw)
-                assembler.add(event.frame.text, event.frame.last)
+                assembler.add(event.text, event.last)
                 if chance.random() < 0.1:
                     assembler.undo()
                     receiver.refuse()

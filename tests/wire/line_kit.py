@@ -114,11 +114,11 @@ class Answering:
             case lis1a.SessionBegan():
                 heard.said.append(("began",))
                 heard.replies += self.receiver.accept()
-            case lis1a.FrameArrived(frame, _, repeat, problem):
-                heard.said.append(("frame", frame.number, frame.text, frame.last, repeat, problem))
+            case lis1a.FrameArrived(number, text, last, _, repeat, problem):
+                heard.said.append(("frame", number, text, last, repeat, problem))
                 heard.replies += self.receiver.accept()
                 if not repeat:
-                    self._add(frame)
+                    self._add(text, last)
             case lis1a.FrameRefused(_, reason):
                 heard.said.append(("refused", reason))
                 heard.replies += self.receiver.refuse()
@@ -126,8 +126,8 @@ class Answering:
                 heard.said.append(("ended", how.value))
                 self._incomplete(self.assembler.rest())
 
-    def _add(self, frame: lis1a.Frame) -> None:
-        for made in self.assembler.add(frame.text, frame.last):
+    def _add(self, text: bytes, last: bool) -> None:
+        for made in self.assembler.add(text, last):
             if made.complete:
                 self.heard.messages.append(made.body)
             else:

@@ -60,6 +60,22 @@ def test_ll_27_6_3_4_3_receiver_every_add_can_be_undone() -> None:
     assert assembler.rest() == b"H|\\^&\rP|2\r"
 
 
+def test_ll_27_6_3_4_3_receiver_a_record_alone_in_its_frame_can_be_undone() -> None:
+    """Once, and not what was there before it; taken back it leaves no trace in the rest or in what is counted."""
+    assembler = Assembler(40)
+    for text in (b"H|\\^&\r", b"P|1\r", b"R|1|^^^HB|9.1\r"):
+        assert not assembler.add(text, True)
+        assembler.undo()
+        assembler.undo()
+        assert not assembler.add(text, True)
+    assembler.undo()
+    assert assembler.rest() == b"H|\\^&\rP|1\r"
+    assert not assembler.add(b"R|1|^^^HB|9.1\r", True)
+    assert assembler.rest() == b"R|1|^^^HB|9.1\r"
+    assembler.undo()
+    assert assembler.rest() == b""
+
+
 def test_records_before_the_first_h_are_given_with_what_ends_them() -> None:
     """A session that begins in the middle loses nothing; the driver says that it is no message."""
     assembler = Assembler()

@@ -77,6 +77,11 @@ def summed(body: bytes) -> bytes:
         summed(b"1A\x03B\x17"),
         summed(b"1\x03"),
         summed(b"1A\x04"),
+        summed(b"1A\x17"),
+        summed(b"1A\x17") + b"\x03",
+        summed(b"1A\x17")[:-2] + b"\x03\n",
+        summed(b"1" + b"\xff" * 254 + b"\x03"),
+        summed(b"1" + b"\xff" * 254 + b"\x17"),
         summed(b"0A\x03"),
         summed(b"9A\x03"),
         summed(b"A\x03"),
@@ -98,7 +103,17 @@ def test_6_5_1_1_what_only_looks_like_a_plain_frame(data: bytes) -> None:
 def test_6_3_3_a_right_frame_alone_in_its_read_waits_in_no_buffer() -> None:
     """What came is what is told, number, text and end apart."""
     (event,) = began().receive(GOOD)
-    assert event == lis1a.FrameArrived(lis1a.Frame(1, TEXT, True), GOOD)
+    assert event == lis1a.FrameArrived(1, TEXT, True, GOOD)
+
+
+def test_6_3_2_frames_alone_in_their_reads_count_on_from_7_to_0_and_after_any_number_where_it_is_free() -> None:
+    """Nine plain frames, then, where numbers are free, one that no standard knows and what comes after it."""
+    counted = [lis1a.frame(number % 8, TEXT, True) for number in range(1, 10)]
+    assert [event.number for event in said(counted, False) if isinstance(event, lis1a.FrameArrived)] == [
+        *range(1, 8), 0, 1,
+    ]  # fmt: skip
+    free = [lis1a.frame(5, TEXT, True), summed(b"9A\r\x03"), summed(b"8B\r\x03"), lis1a.frame(0, TEXT, False)]
+    assert [event.number for event in said(free, True) if isinstance(event, lis1a.FrameArrived)] == [5, 9, 8, 0]
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 511, 513, 64_000])
