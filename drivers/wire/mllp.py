@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 VT, FS = b"\x0b", b"\x1c"
 MAX_BLOCK = 32_000_000  # bytes; a block may hold pictures
+_END = b"\x1c\r"
 COMMIT = b"\x0b\x06\x1c\x0d"  # release 2: stored
 REJECT = b"\x0b\x15\x1c\x0d"  # release 2: not stored
 
@@ -53,7 +54,11 @@ class Receiver:
         return self._buffer[:1] == VT
 
     def receive(self, data: bytes) -> list[Event]:
-        """The blocks and problems these bytes complete, in order."""
+        """The blocks and problems these bytes complete, in order. `data` is bytes: a block keeps them."""
+        if not self._buffer and data[:1] == VT and data[-2:] == _END:  # a block alone in its read, as nearly all are
+            body = data[1:-2]
+            if FS not in body and VT not in body:
+                return [Block(body, data)]
         self._buffer += data
         events: list[Event] = []
         while self._buffer and (event := self._next()):
