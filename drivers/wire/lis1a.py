@@ -71,7 +71,7 @@ _OFFERED = RECEIVER[_FRAMES, Signal.GOOD].next
 _TAKEN, _ACK = (step := RECEIVER[_OFFERED, Signal.ACCEPT]).next, step.write
 _AFTER = tuple([(after, b"\x02%d" % after) for after in (*range(1, 8), 0)])  # the next number and its start, 6.3.2
 _TAILS = tuple([b"%02X\r\n" % total for total in range(256)])  # how a frame ends whose bytes add up to this, 6.3.3
-_TAILS_ETX, _TAILS_ETB = (_TAILS[mark - STX - 1 :] + _TAILS[: mark - STX - 1] for mark in (ETX, ETB))  # see _plain
+_TAILS_ETX, _TAILS_ETB = (_TAILS[mark - 3 :] + _TAILS[: mark - 3] for mark in (ETX, ETB))  # see Receiver.receive
 _new = tuple.__new__
 
 
@@ -165,12 +165,24 @@ class Receiver:
     def receive(self, data: bytes) -> list[Event]:
         """Events in order. `data` is bytes, never a view of a buffer that changes: a frame keeps them.
 
+        Nearly every frame is alone in its read and whole, its number and its checksum right: it is told at once. All
+        else is judged in the buffer, by the same rules. `total` says why Adler-32; it begins at 1 and is given STX but
+        not the end mark, which the tables of tails make good.
         Raises WireError when the other side sends on and on without waiting for an answer.
         """
         buffer = self._buffer
-        if data:
-            if not buffer and self.state is _FRAMES and (plain := self._plain(data)) is not None:
+        if data and not buffer and self.state is _FRAMES and not self._free:
+            last = self._last
+            number, start = _AFTER[last[0] if last else 0]
+            head, _, tail = data.partition(_ETX)
+            text = head.removeprefix(start)
+            if tail == _TAILS_ETX[adler32(head) & 0xFF] and len(text) + 2 == len(head) <= 256 and ETB not in text:
+                self.state = _OFFERED
+                self._offered = arrived = _new(FrameArrived, (number, text, True, data, False, None))
+                return [arrived]
+            if (plain := self._intermediate(data, number, start)) is not None:
                 return [plain]
+        if data:
             if len(buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
             buffer += data
@@ -245,28 +257,14 @@ class Receiver:
             self._step(signal)
         return SessionEnded(how, raw)
 
-    def _plain(self, data: bytes) -> FrameArrived | None:
-        """The frame that nearly all are: alone in its read and whole, its number and its checksum right.
-
-        None changes nothing: whatever else came is judged, by the same rules, in the buffer. `total` says why Adler-32;
-        it begins at 1 and is given STX but not the end mark, which the tables of tails make good.
-        """
-        if self._free:
-            return None
-        last, ended = self._last, True
-        number, start = _AFTER[last[0] if last else 0]
-        head, _, tail = data.partition(_ETX)
-        tails = _TAILS_ETX
-        if not tail:
-            ended = False
-            head, _, tail = data.partition(_ETB)
-            tails = _TAILS_ETB
+    def _intermediate(self, data: bytes, number: int, start: bytes) -> FrameArrived | None:
+        """A plain frame that ends with ETB; None, which changes nothing, for all else."""
+        head, _, tail = data.partition(_ETB)
         text = head.removeprefix(start)
-        size = len(head)
-        if size > 256 or len(text) + 2 != size or tail != tails[adler32(head) & 0xFF] or ETB in text:
+        if tail != _TAILS_ETB[adler32(head) & 0xFF] or not len(text) + 2 == len(head) <= 256 or ETX in text:
             return None
         self.state = _OFFERED
-        self._offered = event = _new(FrameArrived, (number, text, ended, data, False, None))
+        self._offered = event = FrameArrived(number, text, False, data)
         return event
 
     def _in_neutral(self) -> Event | None:

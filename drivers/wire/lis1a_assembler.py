@@ -71,7 +71,7 @@ class Assembler:
         self._before = self._before or self._one_less()
         body = b"".join([*self._whole, self._open])
         self._whole, self._open, self._size = [], b"", 0
-        return body if body.strip() else b""
+        return b"" if body.isspace() else body
 
     def _one_less(self) -> tuple[list[bytes], int, bytes, int]:
         """What was before the last text, which was one record and left none open."""
