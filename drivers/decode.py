@@ -141,7 +141,7 @@ def _blocks(data: bytes) -> Iterator[Found]:
 def _begins(body: bytes) -> bool:
     """Is this the beginning of a message, so that it can be said whose it was?"""
     try:
-        return bool(hl7.rows(body))
+        return bool(hl7.marked(body))
     except WireError:
         return False
 

@@ -17,7 +17,8 @@ Cannot: answer other queries; know suspects or reruns of an analyzer it does not
 import re
 from dataclasses import replace
 
-from drivers.driver import HL7, Decoded, Grade, Kind, Message, Observation, Said
+from drivers.driver import HL7, Decoded, Grade, Kind, Message, Observation
+from drivers.engine.form import ByType
 from drivers.engine.law import answerer, pusher, settles
 from drivers.engine.rows import with_codes
 from drivers.wire import hl7
@@ -26,14 +27,14 @@ from drivers.wire.hl7 import Segment
 STRUCTURED = re.compile(rb"OBX\W[^\r\n]{0,6}?\W(?:SN|CE|CWE|CNE)\W")  # OBX-1, OBX-2
 
 
-def unlisted(row: Said) -> Kind:
-    """Encapsulated data (ED, RP) is a picture; everything else a measurement."""
-    return Kind.IMAGE if row.type in ("ED", "RP") else Kind.MEASUREMENT
-
-
 def settled(said: Decoded, message: Message) -> Decoded:
     """Structured numbers and coded values as people write them, a code's digits are no number; the alternate code."""
     said = settles(said, message)
+    head = message.body.lstrip()[:5]  # up to the mark of components: a value without it has no structure
+    if head.isascii() and head[:3] == b"MSH":
+        mark = head[4:].decode("ascii")
+        if not [row for row in said.observations if row.code is None or mark in (row.raw or "")]:
+            return said
     unnamed = [row for row in said.observations if row.code is None]
     if not said.observations or not (unnamed or STRUCTURED.search(message.body)):
         return said
@@ -63,7 +64,7 @@ DRIVER = replace(
     control=(("MSH.11", "Q"), ("SPM.11.1", "Q")),
     query_id="QPD.3.1.1",
     codes_are_catalogue=True,
-    unlisted=unlisted,
+    unlisted=ByType(ED=Kind.IMAGE, RP=Kind.IMAGE),  # encapsulated data is a picture
     settles=settled,
     answers=answerer("L"),
     pushes=pusher("L"),

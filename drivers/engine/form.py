@@ -46,6 +46,13 @@ Retells = Callable[[Observation, RowText], Observation]
 Settles = Callable[[Decoded, Message], Decoded]
 
 
+class ByType(dict[str, Kind]):
+    """A form's `unlisted` where the type alone (OBX-2) says what a row is; one that is not named is a measurement."""
+
+    def __call__(self, row: Said) -> Kind:
+        return self.get(row.type, Kind.MEASUREMENT)
+
+
 def a_measurement(_row: Said) -> Kind:
     """A row of an unlisted code is a measurement: it becomes an Unmatched that the technician sees."""
     return Kind.MEASUREMENT

@@ -10,19 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import (
-    DIALECTS,
-    Dialect,
-    Reader,
-    Standing,
-    commented,
-    header_problems,
-    message_problems,
-    training,
-)
+from drivers.engine.observe import commented
+from drivers.engine.rows import DIALECTS, Reader, header_problems, message_problems, training
+from drivers.engine.texts import Dialect, Standing
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, hl7
-from drivers.wire.fields import place
+from drivers.wire.fields import part, place
 from drivers.wire.hl7 import Delimiters, Segment
 
 # A segment that begins a group ends what stood above of these: the next patient's order is not this one's.
@@ -38,15 +31,14 @@ _ENDS = {
     "QPD": (),
 }
 _QUERIES = frozenset({"QRY", "QBP"})
+_KIND = place("9.1")
 _ACKS = frozenset({"ACK", "ORL"})  # ORL: the analyzer's word on the orders it was sent
 
 
 def reader(form: Form, marks: Delimiters) -> Reader:
     """The form compiled for the delimiters that MSH names."""
-    dialect = Dialect(
-        0, marks.repeat, marks.component, marks.sub, marks.escape, lambda sent: hl7.decode(sent, marks), "OBX"
-    )
-    return Reader(form, dialect)
+    field, component, repeat, escape, sub = marks
+    return Reader(form, Dialect(0, field, repeat, component, sub, escape, lambda sent: hl7.decode(sent, marks), "OBX"))
 
 
 @dataclass(slots=True)
@@ -62,7 +54,7 @@ class _Met:
 def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Decoded:
     """A whole message said in our words. `readers` keeps the compiled form for each set of delimiters."""
     try:
-        segments, marks = hl7.rows(message.body, form.charset)
+        lines, marks = hl7.marked(message.body, form.charset)
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
     use = readers.get(marks)
@@ -71,17 +63,17 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         if len(readers) >= DIALECTS:  # a broken line's: the analyzer's own are soon there again
             readers.clear()
         readers[marks] = use
-    met = _Met() if message.incomplete else _walk(segments, marks, use)
+    met = _Met() if message.incomplete else _walk(lines, marks, use)
     observations = tuple(met.rows)
-    header = Segment(segments[0], marks)
-    sender = header.raw("3") or None
-    head = header_problems(use, sender, header.raw("11"), ("MSH-3", "MSH-11"))
+    header = hl7.fields_of(lines[0], marks)
+    sender, mode = _sent(header, 3), _sent(header, 11)
+    head = header_problems(use, sender, mode, ("MSH-3", "MSH-11"))
     type_ = _type(use, message, header, met)
     asks = type_ is MessageType.QUERY
     return Decoded(
         type=type_,
         sender=sender,
-        sent_at=use.plain(header.raw("7")),
+        sent_at=use.plain(_sent(header, 7)),
         observations=observations,
         query_sample_ids=tuple(met.queries) if asks else (),
         problems=(*head, *_problems(message, met, observations)),
@@ -89,22 +81,29 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     )
 
 
-def _walk(segments: list[list[str]], marks: Delimiters, use: Reader) -> _Met:
+def _sent(fields: list[str], number: int) -> str | None:
+    """Field `number` as sent; None when it was not, or is empty."""
+    return (fields[number] or None) if number < len(fields) else None
+
+
+def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
     """Go through the segments once, keeping what stands above each row."""
     met = _Met()
-    rows, observation = met.rows, use.observation
+    rows, at, end = met.rows, 0, len(lines)
     above: dict[str, list[str]] = {}
     standing: Standing | None = None  # read at the first row that asks
     row_above = False  # a comment here belongs to a row
     begun = 0  # the first row of the group
     trails: bool | None = None  # does SPM come behind the rows of its group?
-    for fields in segments:
+    while at < end:
+        fields = hl7.fields_of(lines[at], marks)
+        at += 1
         kind = fields[0]
         if kind == "OBX":
             if standing is None:
                 standing, begun = use.standing(above), len(rows)
                 met.controls.append(standing.control)
-            rows.append(observation(fields, standing, len(rows) + 1))
+            at = use.read(lines, at, fields, marks.field, standing, rows)
             row_above = True
         elif kind == "NTE":
             if row_above:
@@ -138,25 +137,26 @@ def _query(met: _Met, inside: str, segment: Segment) -> None:
         met.queries_raw.append(raw)
 
 
-def _type(use: Reader, message: Message, header: Segment, met: _Met) -> MessageType:
-    kind = (header.raw("9.1") or "").strip().upper()
+def _type(use: Reader, message: Message, header: list[str], met: _Met) -> MessageType:
+    _, _, repeat, component, sub, *_ = use.dialect
+    kind = ((part(header[9], _KIND, repeat, component, sub) if len(header) > 9 else "") or "").strip().upper()
     if message.incomplete:
         return MessageType.INCOMPLETE
     if kind in _ACKS:
         return MessageType.ACK
     if not met.rows and (kind in _QUERIES or (met.queries_raw and kind == "ORM")):
         return MessageType.QUERY
-    if training(header.raw("11")):
+    if training(_sent(header, 11)):
         return MessageType.OTHER
-    if use.is_calibration({"MSH": header.fields}):
+    if use.is_calibration({"MSH": header}):
         return MessageType.CALIBRATION
-    if set(met.controls) == {True} or (not met.rows and _header_says_control(use.form, header)):
+    if set(met.controls) == {True} or (not met.rows and _header_says_control(use, header)):
         return MessageType.QC
     return MessageType.RESULT if met.rows or kind in ("ORU", "OUL") else MessageType.OTHER
 
 
-def _header_says_control(form: Form, header: Segment) -> bool:
-    return any(address.startswith("MSH.") and header.raw(address[4:]) == value for address, value in form.control)
+def _header_says_control(use: Reader, header: list[str]) -> bool:
+    return any(record == "MSH" and get(header) == value for (record, get), value in use.marks)
 
 
 def _problems(message: Message, met: _Met, observations: tuple[Observation, ...]) -> list[str]:

@@ -9,16 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
-from drivers.engine.rows import (
-    DIALECTS,
-    Dialect,
-    Reader,
-    Standing,
-    commented,
-    header_problems,
-    message_problems,
-    training,
-)
+from drivers.engine.observe import commented
+from drivers.engine.rows import DIALECTS, Reader, header_problems, message_problems, training
+from drivers.engine.texts import Dialect, Standing
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, lis2a
 from drivers.wire.fields import Place, part, place
@@ -27,8 +20,8 @@ from drivers.wire.lis2a import Delimiters, Record
 
 def reader(form: Form, marks: Delimiters) -> Reader:
     """The form compiled for the delimiters that H names."""
-    dialect = Dialect(1, marks.repeat, marks.component, "", marks.escape, lambda sent: lis2a.decode(sent, marks), "R")
-    return Reader(form, dialect)
+    field, repeat, component, escape = marks
+    return Reader(form, Dialect(1, field, repeat, component, "", escape, lambda sent: lis2a.decode(sent, marks), "R"))
 
 
 @dataclass(slots=True)
@@ -47,33 +40,34 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     """A whole message said in our words. `readers` keeps the compiled form for each set of delimiters."""
     try:
         said = lis2a.standard_escapes(lis2a.text(message.body, form.charset)) if form.own_escapes else message.body
-        records, marks = lis2a.rows(said, form.charset)
+        lines, marks = lis2a.marked(said, form.charset)
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
-    cut = message.incomplete and message.body[-1:] not in (b"\r", b"\n") and len(records) > 1
+    cut = message.incomplete and message.body[-1:] not in (b"\r", b"\n") and len(lines) > 1
     if cut:  # half a record may read as a whole one of another code or value: it is not shown as said
-        records.pop()
+        lines.pop()
     use = readers.get(marks[0])
     if use is None:
         use = reader(form, marks[0])
         if len(readers) >= DIALECTS:  # a broken line's: the analyzer's own are soon there again
             readers.clear()
         readers[marks[0]] = use
-    met = _walk(records, marks, use)
+    met = _walk(lines, marks, use)
     observations = tuple(met.rows)
-    header = records[0]
+    header = lines[0].split(marks[0].field)
     sender, mode = _sent(header, 5), _sent(header, 12)
     head = header_problems(use, sender, mode, ("H-5", "H-12"))
-    asked = [one for query in met.queries for one in _asked(form, query)]
-    asked.sort(key=lambda one: not one[0])  # each id beside the text that asked for it; those without one come last
+    asked = [one for query in met.queries for one in _asked(form, query)] if met.queries else []
+    if asked:
+        asked.sort(key=lambda one: not one[0])  # each id beside the text that asked for it; those without one come last
     return Decoded(
         type=_type(use, message, header, met),
         sender=sender,
         sent_at=use.plain(_sent(header, 14)),
         observations=observations,
-        query_sample_ids=tuple([identity for identity, _ in asked if identity]),
+        query_sample_ids=tuple([identity for identity, _ in asked if identity]) if asked else (),
         problems=tuple(_problems(head, message, met, observations, cut=cut)),
-        query_raw=tuple([raw for _, raw in asked]),
+        query_raw=tuple([raw for _, raw in asked]) if asked else (),
     )
 
 
@@ -82,49 +76,44 @@ def _sent(fields: list[str], number: int) -> str | None:
     return (fields[number - 1] or None) if number <= len(fields) else None
 
 
-def _walk(records: list[list[str]], marks: list[Delimiters], use: Reader) -> _Met:
+def _walk(lines: list[str], marks: list[Delimiters], use: Reader) -> _Met:
     """Go through the records once, keeping what stands above each row (4.1)."""
     met = _Met()
-    rows, observation = met.rows, use.observation
+    rows, at, end = met.rows, 0, len(lines)
     above: dict[str, list[str]] = {}
     standing: Standing | None = None  # read at the first row that asks
     row_above = False  # a comment here belongs to a row
-    for number, fields in enumerate(records):
-        kind = fields[0]
-        if kind not in lis2a.RECORD_TYPES:
-            kind = kind.strip().upper()  # 5.5: the letter is case-insensitive
+    while at < end:
+        mark = marks[at]
+        fields = lines[at].split(mark.field)
+        at += 1
+        kind = fields[0].strip().upper()  # 5.5: the letter is case-insensitive
         if kind == "R":
             if standing is None:  # no O above: what P and H say
                 standing = use.standing(above)
                 met.controls.add(standing.control)
-            rows.append(observation(fields, standing, len(rows) + 1))
+            at = use.read(lines, at, fields, mark.field, standing, rows)
             row_above = True
         elif kind == "C":
             if row_above:
                 rows[-1] = commented(rows[-1], fields[3] if len(fields) > 3 else "")
         elif kind in ("H", "P", "O"):
             row_above, standing = False, None
-            above = _above(above, kind, fields)
+            above[kind] = fields
+            for ended in _ENDS[kind]:
+                above.pop(ended, None)
             if kind == "O":
                 standing = use.standing(above)
                 met.reports = met.reports or (_sent(fields, 26) or "").strip().upper() in _REPORTS
                 met.controls.add(standing.control)
         else:
             row_above = row_above and kind == "M"
-            _other(met, fields, marks[number], kind)
+            _other(met, fields, mark, kind)
     return met
 
 
 _REPORTS = frozenset("FCPXIYZR")  # 8.4.26: O and Q are orders, and none is one too
 _ENDS = {"H": ("P", "O"), "P": ("O",), "O": ()}  # a record ends all of its own and lower levels (RC-04)
-
-
-def _above(above: dict[str, list[str]], kind: str, fields: list[str]) -> dict[str, list[str]]:
-    """What stands above from here on."""
-    now = {**above, kind: fields}
-    for ended in _ENDS[kind]:
-        now.pop(ended, None)
-    return now
 
 
 def _other(met: _Met, fields: list[str], marks: Delimiters, kind: str) -> None:
@@ -192,7 +181,7 @@ def _problems(
     head: list[str], message: Message, met: _Met, observations: tuple[Observation, ...], *, cut: bool
 ) -> list[str]:
     problems = [*head, *met.problems, *message_problems(observations)]
-    if met.controls == {True, False}:
+    if len(met.controls) == 2:
         problems.append("controls and patients in one message: none of it is taken as a control")
     if message.incomplete or not met.ended:
         problems.append("the message ends before its L record")

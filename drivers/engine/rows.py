@@ -1,126 +1,23 @@
-"""Turns the fields of one row (R or OBX) and what stands above it into an Observation, by a form's addresses.
+"""A form compiled for one dialect: reads ids, marks, times and the fields of rows (R or OBX), and says what is odd.
 
-Law: every row becomes one Observation, in order, verbatim. Only ids, codes, units, flags, ranges and states have
-their escapes decoded; value, raw and comments stay as sent. Nothing here knows ASTM from HL7 but `first`.
+Law: what an address names is taken as it was sent, escapes decoded last. Nothing here knows ASTM from HL7 but `first`.
 Source: the form of the driver; LIS02-A2 5.4.5 and HL7 v2 2.7 for "split first, decode after".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from operator import itemgetter
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TypeVar
 
-from drivers.engine.form import Form, Retells, RowText, Said, a_measurement
+from drivers.engine.form import Form, a_measurement
+from drivers.engine.observe import columns, ender, observer, plan, runner
+from drivers.engine.texts import Above, Dialect, Fields, Get, Named, Remembered, Standing, getter, listed
 from drivers.engine.words import Decoded, Kind, Observation
-from drivers.wire.fields import Place, part, place
-
-Fields = list[str]
-Above = Mapping[str, Fields]
-"""The fields of the latest record of each type that stands above a row: H, P, O or MSH, PID, OBR …"""
+from drivers.wire.fields import part, place
 
 T = TypeVar("T")
-_SAMPLE_ID, _CODE = (itemgetter(Observation._fields.index(name)) for name in ("sample_id", "code"))
-_DIGITS = frozenset("0123456789")
-_MEASUREMENT = Kind.MEASUREMENT
-_new = tuple.__new__  # a tuple's own: what a named tuple's constructor does, without its detour
-
-Get = Callable[[Fields], "str | None"]
-
-
-class Dialect(NamedTuple):
-    """What differs between the two languages: index of field 1, the marks, how an escape is read, the row's record."""
-
-    first: int
-    repeat: str
-    component: str
-    sub: str
-    escape: str
-    decode: Callable[[str], str]
-    row: str
-
-
-class Named(NamedTuple):
-    """What a code's field says: code, name, and what the form says a row of that code is (None: not listed)."""
-
-    code: str | None
-    name: str | None
-    kind: Kind | None
-
-
-class Remembered(dict[str | None, T]):
-    """What the texts of one field say: few, the same in every message, so each is read once and remembered.
-
-    Long texts are read anew each time, and when too many came to all fields of all drivers together, all are
-    forgotten: a laboratory's analyzers say some thousands, a broken line says new ones for ever.
-    """
-
-    MOST, LONGEST = 16_384, 80
-    _filled: ClassVar[list[Remembered[Any]]] = []
-    _held: ClassVar[int] = 0
-
-    def __init__(self, read: Callable[[str | None], T]) -> None:
-        super().__init__()
-        self._read = read
-
-    def __missing__(self, sent: str | None) -> T:
-        said = self._read(sent)
-        if sent is None or len(sent) <= self.LONGEST:
-            if not self:
-                self._filled.append(self)
-            self[sent] = said
-            Remembered._held += 1  # threads may miscount by a few: it is a bound, no sum
-            if Remembered._held > self.MOST:
-                self.forget()
-        return said
-
-    @classmethod
-    def forget(cls) -> None:
-        """All that all fields remember."""
-        while cls._filled:
-            cls._filled.pop().clear()
-        Remembered._held = 0
-
-
-class Standing(NamedTuple):
-    """What stands above a row and holds for all rows below it. `observed_at`: where rows have no time of their own."""
-
-    above: Above
-    sample_id: str | None
-    control: bool
-    observed_at: str | None
-
-
-Observe = Callable[[Fields, Standing, int], Observation]
-
-
-def getter(where: Place, dialect: Dialect) -> Get:
-    """A function that takes the text at a place out of a row's fields, as sent; None when not sent."""
-    index = where.field - dialect.first
-    mark, wanted = dialect.component, where.component
-
-    def whole(fields: Fields) -> str | None:
-        return fields[index] if index < len(fields) else None
-
-    def inside(fields: Fields) -> str | None:
-        return part(fields[index], where, dialect.repeat, mark, dialect.sub) if index < len(fields) else None
-
-    def component(fields: Fields) -> str | None:
-        if index >= len(fields):
-            return None
-        text = fields[index]
-        if mark not in text or dialect.repeat in text:
-            return inside(fields)
-        parts = text.split(mark)
-        return parts[wanted - 1] if wanted <= len(parts) else None
-
-    if not wanted and not where.repeat:
-        return whole
-    return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
-
-
 NO_TEXT = '""'  # 5.4.9, HL7 2.5.3: there is none
 UNNAMED = "rows without a test code"
 DIALECTS = 4  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
@@ -132,12 +29,10 @@ class Reader:
     def __init__(self, form: Form, dialect: Dialect) -> None:
         self.form = form
         self.dialect = dialect
-        self.values = [get for _, get in self._many(form.value)]
         self.coded = self._many(form.coded)[0][1] if form.coded else None
         self.times = self._many(form.observed_at)
         self.times_in_rows = any(record == dialect.row for record, _ in self.times)
-        first = (form.observed_at,) if isinstance(form.observed_at, str) else form.observed_at[:1]
-        self.row_time = "".join(first) if self.times_in_rows and first[0].split(".")[0] == dialect.row else ""
+        self.row_time = "".join(filter(self.in_rows, listed(form.observed_at)[:1]))
         self.ids = self._many(form.sample_id)
         self.marks = [(self.spot(address), value) for address, value in form.control]
         self.calibrations = [(self.spot(address), value) for address, value in form.calibration]
@@ -146,21 +41,18 @@ class Reader:
         self.no_range = re.compile(form.no_range) if form.no_range else None
         self.sender = re.compile(form.sender) if form.sender else None
         self.query_record, _, self.query_inside = form.query_id.partition(".")
-        self.observation: Observe = _observer(self)
+        self.time_places = [self.index(address) for address in listed(form.observed_at) if self.in_rows(address)]
+        of = columns(self)
+        planned = plan(self, of)
+        self.observation, self.ending, self.run = observer(self, of), ender(self, planned), runner(self, of, planned)
 
     def _many(self, addresses: str | tuple[str, ...]) -> list[tuple[str, Get]]:
-        return [self.spot(address) for address in ((addresses,) if isinstance(addresses, str) else addresses)]
+        return [self.spot(address) for address in listed(addresses)]
 
     def spot(self, address: str) -> tuple[str, Get]:
         """The record and the function that takes the text at an address out of it."""
         record, _, inside = address.partition(".")
         return record, getter(place(inside), self.dialect)
-
-    def find(self, spot: tuple[str, Get], above: Above) -> str | None:
-        """The text at an address in the record of that type above the rows."""
-        record, get = spot
-        source = above.get(record)
-        return None if source is None else get(source)
 
     def plain(self, sent: str | None) -> str | None:
         """Text with escapes decoded; empty is None: an empty field says nothing (5.4.9, 2.5.3)."""
@@ -171,8 +63,9 @@ class Reader:
 
     def sample_id(self, above: Above) -> str | None:
         """The id of the tube: the first address that holds one, padding blanks off, leading zeros kept."""
-        for spot in self.ids:
-            found = (self.plain(self.find(spot, above)) or "").strip()
+        for record, get in self.ids:
+            source = above.get(record)
+            found = (self.plain(get(source)) or "").strip() if source is not None else ""
             if found and found != NO_TEXT:
                 return found
         return None
@@ -185,10 +78,14 @@ class Reader:
 
     def is_calibration(self, above: Above) -> bool:
         """True when the header says that the message is a calibration."""
-        return self._says(self.calibrations, above)
+        return bool(self.calibrations) and self._says(self.calibrations, above)
 
     def _says(self, marks: list[tuple[tuple[str, Get], str]], above: Above) -> bool:
-        return any((self.find(spot, above) or "").strip().upper() == value for spot, value in marks)
+        for (record, get), value in marks:
+            source = above.get(record)
+            if source is not None and (get(source) or "").strip().upper() == value:
+                return True
+        return False
 
     def standing(self, above: Above) -> Standing:
         """What these records say to all rows below them."""
@@ -196,13 +93,21 @@ class Reader:
         observed_at = None if self.times_in_rows else self.time([], above)
         return Standing(above, sample_id, self.is_control(above, sample_id), observed_at)
 
-    def value(self, fields: Fields) -> str | None:
-        """The first of the value's addresses that was sent."""
-        return next((found for get in self.values if (found := get(fields)) is not None), None)
-
     def moment(self, _sent: str, found: str | None) -> str | None:
         """A time; all zeros is none."""
         return found if found and found.strip("0 ") else None
+
+    def read(
+        self, lines: list[str], at: int, fields: Fields, mark: str, standing: Standing, rows: list[Observation]
+    ) -> int:
+        """Add a row, given by its fields, and those that follow it and end alike, which are the lines from `at` on;
+        the place of the first that does not."""
+        rows.append(self.observation(fields, standing, len(rows) + 1))
+        if at < len(lines) and lines[at].startswith(self.dialect.row) and mark == self.dialect.field:
+            ending = self.ending(fields, standing)
+            if ending is not None:
+                return self.run(lines, at, standing, ending, rows)
+        return at
 
     def time_of(self, fields: Fields, standing: Standing) -> str | None:
         """The time of a row."""
@@ -217,19 +122,13 @@ class Reader:
                 return said
         return None
 
-    def columns(self, value: str) -> tuple[tuple[int, ...], tuple[Any, ...]]:
-        """Where the fields of a row stand, and what the texts of each say: code, value, unit, flags, range, status,
-        time, aspect. The value's own texts are not remembered: no two are the same."""
-        form = self.form
-        if form.code_name and form.code_name.split(".")[1] != form.code.split(".")[1]:
-            raise ValueError(f"{form.name}: code and code_name stand in one field")
-        found: list[tuple[int, Any]] = [
-            self.column(form.code, self.named), self.column(value, self.word), self.column(form.unit, self.unit),
-            self.column(form.flag, self.flags), self.column(form.range, self.range),
-            self.column(form.status, self.word), self.column(self.row_time, self.moment),
-            self.column(form.aspect, self.aspect),
-        ]  # fmt: skip
-        return tuple([index for index, _ in found]), tuple([said for _, said in found])
+    def in_rows(self, address: str) -> bool:
+        """True when it is an address in a row, not in a record above the rows."""
+        return address.partition(".")[0] == self.dialect.row
+
+    def index(self, address: str) -> int:
+        """Where the field of an address stands among the fields of its record."""
+        return place(address.partition(".")[2]).field - self.dialect.first
 
     # ---- what one field's text says
 
@@ -256,8 +155,8 @@ class Reader:
             where = place(form.code_name.partition(".")[2])
             said = self.plain(part(sent, where, dialect.repeat, dialect.component, dialect.sub))
             name = (said or "").strip() or None
-        known = form.tests.get(code)
-        return Named(code or None, name, known.kind if known else None)
+        known, unlisted = form.tests.get(code), Kind.MEASUREMENT if form.unlisted is a_measurement else None
+        return code or None, name, known.kind if known else unlisted
 
     def unit(self, sent: str, found: str | None) -> str | None:
         """The unit, padding off; `10^9/L` whose ^ the analyzer did not escape is the whole field."""
@@ -283,77 +182,6 @@ class Reader:
     def word(self, _sent: str, found: str | None) -> str | None:
         """Any other text: escapes decoded, empty is None."""
         return self.plain(found)
-
-
-def _observer(use: Reader) -> Observe:
-    """The function that says one row in our words: the form's addresses as indexes, read all at once.
-
-    A row costs what its own texts cost: its value, and one look-up for each field whose texts are few.
-    """
-    form, dialect = use.form, use.dialect
-    first_value = form.value if isinstance(form.value, str) else form.value[0]
-    at, (named, _, units, flagged, ranges, states, times, aspects) = use.columns(first_value)
-    pick, width = itemgetter(*at), max(at) + 1
-    unsent: tuple[None, ...] = (None,) * width
-    value_is_whole = first_value == form.value and form.value.count(".") == 1
-    has_time, read_value, read_time, read_coded = bool(use.row_time), use.value, use.time_of, use.coded
-    component, masked, kind_of = dialect.component, use.masked.fullmatch, _unlisted(form, dialect)
-
-    def observation(fields: Fields, standing: Standing, ordinal: int) -> Observation:
-        cells = fields if len(fields) >= width else (*fields, *unsent[len(fields) :])
-        code_text, raw, unit_text, flag_text, range_text, status_text, time_text, aspect_text = pick(cells)
-        code, name, kind = named[code_text]
-        flags = flagged[flag_text]
-        value = raw if value_is_whole else read_value(fields)
-        if value is not None:
-            value = value.strip()
-        if kind is None:
-            kind = kind_of(fields, code, name, value, flags) if kind_of is not None else _MEASUREMENT
-        return _new(Observation, (
-            standing[1], code, name, value, raw,
-            units[unit_text], flags, ranges[range_text], states[status_text], aspects[aspect_text],
-            (),  # comments: they follow the row
-            value[0] not in _DIGITS and masked(value) is not None if value else False,
-            (times[time_text] if has_time and time_text else None) or read_time(fields, standing),
-            kind,
-            ordinal,
-            read_coded(fields) if read_coded is not None and component in (raw or "") else None,
-        ))  # fmt: skip
-
-    return observation if form.retells is None else _retold(use, observation, form.retells)
-
-
-def _retold(use: Reader, observation: Observe, retells: Retells) -> Observe:
-    """The same, with the family's word on each row."""
-    spots: dict[str, tuple[str, Get]] = {}  # as many as the driver's own function names
-
-    def retold(fields: Fields, standing: Standing, ordinal: int) -> Observation:
-        def get(address: str) -> str | None:
-            record, at = spots.get(address) or spots.setdefault(address, use.spot(address))
-            source = fields if record == use.dialect.row else standing.above.get(record)
-            return None if source is None else at(source)
-
-        return retells(observation(fields, standing, ordinal), RowText(get))
-
-    return retold
-
-
-def _unlisted(form: Form, dialect: Dialect) -> Callable[..., Kind] | None:
-    """The function that decides what a row of an unlisted code is; None when all of them are measurements."""
-    if form.unlisted is a_measurement:
-        return None
-    decide, typed = form.unlisted, not dialect.first
-
-    def kind_of(fields: Fields, code: str | None, name: str | None, value: str | None, flags: tuple[str, ...]) -> Kind:
-        type_ = fields[2] if typed and len(fields) > 2 else ""  # OBX-2
-        return decide(_new(Said, (code or "", name or "", value or "", flags, type_)))
-
-    return kind_of
-
-
-def commented(row: Observation, comment: str) -> Observation:
-    """The row with one more comment, as sent, that followed it."""
-    return row._replace(comments=(*row.comments, comment))
 
 
 def training(mark: str | None) -> bool:
@@ -387,10 +215,8 @@ def with_codes(said: Decoded, rows: tuple[Observation, ...]) -> Decoded:
 
 def message_problems(observations: tuple[Observation, ...]) -> list[str]:
     """What is odd about the rows: no sample id, no code."""
-    problems = []
-    if None in map(_SAMPLE_ID, observations):
-        problems.append("rows without a sample id")
-    unnamed = None in map(_CODE, observations)
-    if unnamed and [row for row in observations if row.code is None and row.kind is Kind.MEASUREMENT]:
+    odd = [row for row in observations if row[0] is None or row[1] is None]  # sample id, code
+    problems = ["rows without a sample id"] if [row for row in odd if row.sample_id is None] else []
+    if [row for row in odd if row.code is None and row.kind is Kind.MEASUREMENT]:
         problems.append(UNNAMED)
     return problems

@@ -123,27 +123,30 @@ def _delimiters(header: str) -> Delimiters:
 
 def lines(body: str) -> list[str]:
     """The segments as text: CR ends one (2.8); CRLF and LF are read too; empty lines are nothing."""
-    return [line for line in one_line_end(body).split("\r") if line.strip()]
+    return list(filter(str.strip, one_line_end(body).split("\r")))
 
 
 def parse(body: bytes | str, charset: str | None = None) -> list[Segment]:
     """One message's segments; WireError when it does not begin with MSH (or FHS, BHS)."""
-    found, marks = rows(body, charset)
-    return [Segment(fields, marks) for fields in found]
+    found, marks = marked(body, charset)
+    return [Segment(fields_of(line, marks), marks) for line in found]
 
 
-def rows(body: bytes | str, charset: str | None = None) -> tuple[list[list[str]], Delimiters]:
-    """What `parse` reads, not yet made segments: the fields of each, by number, and the message's delimiters."""
+def marked(body: bytes | str, charset: str | None = None) -> tuple[list[str], Delimiters]:
+    """What `parse` reads, not yet made segments: the text of each, and the message's delimiters."""
     found = lines(text(body, charset) if isinstance(body, bytes) else body)
     if not found:
         raise WireError("the message is empty")
     found[0] = found[0].lstrip("\ufeff ")
-    marks = delimiters(found[0])
-    made = [line.split(marks.field) for line in found]
-    for fields in made:
-        if fields[0] in _HEADERS:  # field 1 is the delimiter that the split took away
-            fields.insert(1, marks.field)
-    return made, marks
+    return found, delimiters(found[0])
+
+
+def fields_of(line: str, marks: Delimiters) -> list[str]:
+    """The fields of a segment by number, the first its name."""
+    fields = line.split(marks.field)
+    if fields[0] in _HEADERS:  # field 1 is the delimiter that the split took away
+        fields.insert(1, marks.field)
+    return fields
 
 
 def split(block: bytes) -> list[bytes]:

@@ -105,24 +105,25 @@ def lines(body: str) -> list[str]:
 
 def parse(body: bytes | str, charset: str | None = None) -> list[Record]:
     """A message's records; WireError when it does not begin with H. A further H may bring other delimiters."""
-    return list(map(Record, *rows(body, charset)))
+    found, marks = marked(body, charset)
+    return [Record(line.split(mark.field), mark) for line, mark in zip(found, marks, strict=True)]
 
 
-def rows(body: bytes | str, charset: str | None = None) -> tuple[list[list[str]], list[Delimiters]]:
-    """What `parse` reads, not yet made records: the fields of each, and the delimiters that they were split by."""
+def marked(body: bytes | str, charset: str | None = None) -> tuple[list[str], list[Delimiters]]:
+    """What `parse` reads, not yet made records: the text of each, and the delimiters that it is split by."""
     said = text(body, charset) if isinstance(body, bytes) else body
     found = lines(said)
     if not found:
         raise WireError("the message is empty")
     now = delimiters(found[0])
-    if "\rH" not in said and "\rh" not in said and "\n" not in said:  # one header, as nearly always
-        separator = now.field
-        return [line.split(separator) for line in found], [now] * len(found)
+    lettered = [line for line in found if line[0] in "Hh"]
+    if len(lettered) == 1:  # as nearly always
+        return found, [now] * len(found)
     heads = [number for number, line in enumerate(found) if line[0] in "Hh" and number and _is_header(line)]
     marks: list[Delimiters] = []
     for begins, ends in pairwise([0, *heads, len(found)]):
         marks += [delimiters(found[begins])] * (ends - begins)
-    return [line.split(mark.field) for line, mark in zip(found, marks, strict=True)], marks
+    return found, marks
 
 
 def _is_header(line: str) -> bool:

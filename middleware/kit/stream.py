@@ -71,7 +71,7 @@ class Stream:
     def marks(self) -> str:
         """The delimiters that the first message names, "" when there is none."""
         for body in self.bodies:
-            marks = lis2a.rows(body)[1][0] if self.speaks == "LIS2-A2" else hl7.rows(body)[1]
+            marks = lis2a.marked(body)[1][0] if self.speaks == "LIS2-A2" else hl7.marked(body)[1]
             return "".join(marks)
         return ""
 
@@ -137,6 +137,6 @@ def _messages(shape: Shape, data: bytes) -> list[Found]:
 
 def _begins(speaks: str, body: bytes) -> bool:
     try:
-        return bool(lis2a.rows(body) if speaks == "LIS2-A2" else hl7.rows(body))
+        return bool(lis2a.marked(body) if speaks == "LIS2-A2" else hl7.marked(body))
     except WireError:
         return False

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from drivers.engine.rows import Remembered
+from drivers.engine.texts import Remembered
 from drivers.wire import lis1a
 
 TEXT = b"R|1|^^^WBC|6.8|10*3/uL||N||F||||20261122101500\r"
