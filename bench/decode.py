@@ -60,11 +60,11 @@ def line(frames: list[bytes]) -> bytes:
     for data in (b"\x05", *frames, b"\x04"):
         for event in receiver.receive(data):
             if isinstance(event, lis1a.FrameArrived):
-                _, text, last, _, _, _ = event
-                made = assembler.add(text, last)
+                made = assembler.add(event.text, event.last)
                 if made:
                     bodies += [message.body for message in made]
-            if not isinstance(event, lis1a.SessionEnded):
+                receiver.accept()
+            elif not isinstance(event, lis1a.SessionEnded):
                 receiver.accept()
     (body,) = bodies
     return body

@@ -15,13 +15,13 @@ from dataclasses import replace
 
 from drivers.driver import ASTM, Decoded, Grade, Message
 from drivers.engine.replies import astm_answer, astm_push
-from drivers.engine.rows import with_codes
+from drivers.engine.rows import UNNAMED, with_codes
 from drivers.wire import lis2a
 
 
 def settled(said: Decoded, message: Message) -> Decoded:
     """Rows without a local code have the universal one (5.6.1)."""
-    if not [row for row in said.observations if row.code is None]:
+    if UNNAMED not in said.problems:  # every row is a measurement
         return said
     sent = [record for record in lis2a.parse(message.body) if record.type == "R"]
     rows = tuple(

@@ -40,21 +40,21 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     """A whole message said in our words. `readers` keeps the compiled form for each set of delimiters."""
     try:
         said = lis2a.standard_escapes(lis2a.text(message.body, form.charset)) if form.own_escapes else message.body
-        lines, marks = lis2a.marked(said, form.charset)
+        lines, marks = lis2a.opened(said, form.charset)
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
     cut = message.incomplete and message.body[-1:] not in (b"\r", b"\n") and len(lines) > 1
     if cut:  # half a record may read as a whole one of another code or value: it is not shown as said
         lines.pop()
-    use = readers.get(marks[0])
+    use = readers.get(marks)
     if use is None:
-        use = reader(form, marks[0])
+        use = reader(form, marks)
         if len(readers) >= DIALECTS:  # a broken line's: the analyzer's own are soon there again
             readers.clear()
-        readers[marks[0]] = use
+        readers[marks] = use
     met = _walk(lines, marks, use)
     observations = tuple(met.rows)
-    header = lines[0].split(marks[0].field)
+    header = lines[0].split(marks.field)
     sender, mode = _sent(header, 5), _sent(header, 12)
     head = header_problems(use, sender, mode, ("H-5", "H-12"))
     asked = [one for query in met.queries for one in _asked(form, query)] if met.queries else []
@@ -76,7 +76,7 @@ def _sent(fields: list[str], number: int) -> str | None:
     return (fields[number - 1] or None) if number <= len(fields) else None
 
 
-def _walk(lines: list[str], marks: list[Delimiters], use: Reader) -> _Met:
+def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
     """Go through the records once, keeping what stands above each row (4.1)."""
     met = _Met()
     rows, at, end = met.rows, 0, len(lines)
@@ -84,15 +84,15 @@ def _walk(lines: list[str], marks: list[Delimiters], use: Reader) -> _Met:
     standing: Standing | None = None  # read at the first row that asks
     row_above = False  # a comment here belongs to a row
     while at < end:
-        mark = marks[at]
-        fields = lines[at].split(mark.field)
+        marks = lis2a.following(lines[at], marks)
+        fields = lines[at].split(marks.field)
         at += 1
         kind = fields[0].strip().upper()  # 5.5: the letter is case-insensitive
         if kind == "R":
             if standing is None:  # no O above: what P and H say
                 standing = use.standing(above)
                 met.controls.add(standing.control)
-            at = use.read(lines, at, fields, mark.field, standing, rows)
+            at = use.read(lines, at, fields, marks.field, standing, rows)
             row_above = True
         elif kind == "C":
             if row_above:
@@ -108,7 +108,7 @@ def _walk(lines: list[str], marks: list[Delimiters], use: Reader) -> _Met:
                 met.controls.add(standing.control)
         else:
             row_above = row_above and kind == "M"
-            _other(met, fields, mark, kind)
+            _other(met, fields, marks, kind)
     return met
 
 
@@ -180,7 +180,7 @@ def _named(repeat: str, where: Place, marks: Delimiters) -> str:
 def _problems(
     head: list[str], message: Message, met: _Met, observations: tuple[Observation, ...], *, cut: bool
 ) -> list[str]:
-    problems = [*head, *met.problems, *message_problems(observations)]
+    problems = head + met.problems + message_problems(observations)
     if len(met.controls) == 2:
         problems.append("controls and patients in one message: none of it is taken as a control")
     if message.incomplete or not met.ended:

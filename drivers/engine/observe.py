@@ -210,7 +210,7 @@ def ender(use: Reader, planned: Plan | None) -> Callable[[Fields, Standing], End
         time = use.time_of(fields, standing)
         if len(fields) <= ends:  # it has no time of its own
             return Ending("", len(fields) - cuts - 1, time)
-        return Ending(mark + mark.join(fields[ends:]), ends - cuts - 1, time)
+        return _new(Ending, (mark + mark.join(fields[ends:]), ends - cuts - 1, time))
 
     return ending
 

@@ -67,6 +67,7 @@ _RESTART = re.compile(b"\x04\x05|\x05\x02")  # EOT ENQ, ENQ STX: no single damag
 _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
 _NEUTRAL, _FRAMES = State.NEUTRAL, State.FRAMES  # looked up once: a member of an Enum is slow to reach by its name
+_BEGUN = RECEIVER[_NEUTRAL, Signal.ENQ].next
 _OFFERED = RECEIVER[_FRAMES, Signal.GOOD].next
 _TAKEN, _ACK = (step := RECEIVER[_OFFERED, Signal.ACCEPT]).next, step.write
 _AFTER = tuple([(after, b"\x02%d" % after) for after in (*range(1, 8), 0)])  # the next number and its start, 6.3.2
@@ -180,8 +181,8 @@ class Receiver:
                 self.state = _OFFERED
                 self._offered = arrived = _new(FrameArrived, (number, text, True, data, False, None))
                 return [arrived]
-            if (plain := self._intermediate(data, number, start)) is not None:
-                return [plain]
+            if (event := self._alone(data, number, start)) is not None:
+                return [event]
         if data:
             if len(buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
@@ -241,8 +242,9 @@ class Receiver:
         raise RuntimeError(f"{signal.value} while {self.state.value}")
 
     def _take(self, count: int) -> bytes:
-        raw = bytes(self._buffer[:count])
-        del self._buffer[:count]
+        buffer = self._buffer
+        raw = bytes(buffer) if count == len(buffer) else bytes(buffer[:count])
+        del buffer[:count]
         self._scanned = 0
         return raw
 
@@ -257,20 +259,22 @@ class Receiver:
             self._step(signal)
         return SessionEnded(how, raw)
 
-    def _intermediate(self, data: bytes, number: int, start: bytes) -> FrameArrived | None:
-        """A plain frame that ends with ETB; None, which changes nothing, for all else."""
+    def _alone(self, data: bytes, number: int, start: bytes) -> Event | None:
+        """What else may be alone in its read: EOT, a plain frame that ends with ETB; None, which changes nothing."""
+        if data == b"\x04":
+            return self._ended(Ended.EOT, Signal.EOT, data)
         head, _, tail = data.partition(_ETB)
         text = head.removeprefix(start)
         if tail != _TAILS_ETB[adler32(head) & 0xFF] or not len(text) + 2 == len(head) <= 256 or ETX in text:
             return None
         self.state = _OFFERED
-        self._offered = event = FrameArrived(number, text, False, data)
-        return event
+        self._offered = arrived = FrameArrived(number, text, False, data)
+        return arrived
 
     def _in_neutral(self) -> Event | None:
         at = self._buffer.find(ENQ)
         if at == 0:
-            self._step(Signal.ENQ)
+            self.state = _BEGUN
             return SessionBegan(self._take(1))
         return Junk(self._take(at if at > 0 else len(self._buffer)))  # 6.2.5: ignored
 

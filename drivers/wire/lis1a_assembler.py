@@ -47,7 +47,7 @@ class Assembler:
                 self._size, self._before = size, None
                 return ()
             self._before = (self._whole, len(self._whole), b"", self._size)
-            return self._line(text)
+            return self._record(text)
         self._before = (self._whole, len(self._whole), self._open, self._size)
         if last and text and text[-1] not in b"\r\n":
             text += b"\r"
@@ -69,7 +69,8 @@ class Assembler:
     def rest(self) -> bytes:
         """What came since the last L, and forgets it: the incomplete message of a session that ended. b"" when none."""
         self._before = self._before or self._one_less()
-        body = b"".join([*self._whole, self._open])
+        self._whole.append(self._open)
+        body = b"".join(self._whole)
         self._whole, self._open, self._size = [], b"", 0
         return b"" if body.isspace() else body
 
@@ -78,7 +79,7 @@ class Assembler:
         return self._whole, len(self._whole) - 1, b"", self._size - len(self._whole[-1])
 
     def _keep(self, text: bytes) -> None:
-        end = len(text) if text.endswith(_ENDS) else max(text.rfind(b"\r"), text.rfind(b"\n")) + 1
+        end = max(text.rfind(b"\r"), text.rfind(b"\n")) + 1
         if end and (self._whole or not text[:end].isspace()):
             self._whole.append(text[:end])
             self._size += end
@@ -88,10 +89,16 @@ class Assembler:
         if not line.endswith(_ENDS):
             self._open = line
             return self._cut(complete=False) if self._size + len(line) > self._limit else []
+        return self._record(line)
+
+    def _record(self, line: bytes) -> list[Assembled]:
+        """The messages that a whole record ends, its end with it."""
         letter = line[0] if not line[1:2].isalnum() else 0  # a delimiter follows the record's letter
         begins = letter in _HEAD and len(line) > 2
         found = self._cut(complete=False) if begins or self._size > self._limit else []
-        self._keep(line)
+        if self._whole or not line.isspace():
+            self._whole.append(line)
+            self._size += len(line)
         return found + self._cut(complete=True) if letter in _TAIL else found
 
     def _cut(self, complete: bool) -> list[Assembled]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 from drivers.wire import WireError
@@ -111,19 +110,26 @@ def parse(body: bytes | str, charset: str | None = None) -> list[Record]:
 
 def marked(body: bytes | str, charset: str | None = None) -> tuple[list[str], list[Delimiters]]:
     """What `parse` reads, not yet made records: the text of each, and the delimiters that it is split by."""
-    said = text(body, charset) if isinstance(body, bytes) else body
-    found = lines(said)
+    found, now = opened(body, charset)
+    marks = []
+    for line in found:
+        now = following(line, now)
+        marks.append(now)
+    return found, marks
+
+
+def opened(body: bytes | str, charset: str | None = None) -> tuple[list[str], Delimiters]:
+    """The text of each record, and the delimiters that the first, an H, names; `following` says those from any other
+    record on. WireError as `parse`."""
+    found = lines(text(body, charset) if isinstance(body, bytes) else body)
     if not found:
         raise WireError("the message is empty")
-    now = delimiters(found[0])
-    lettered = [line for line in found if line[0] in "Hh"]
-    if len(lettered) == 1:  # as nearly always
-        return found, [now] * len(found)
-    heads = [number for number, line in enumerate(found) if line[0] in "Hh" and number and _is_header(line)]
-    marks: list[Delimiters] = []
-    for begins, ends in pairwise([0, *heads, len(found)]):
-        marks += [delimiters(found[begins])] * (ends - begins)
-    return found, marks
+    return found, delimiters(found[0])
+
+
+def following(line: str, now: Delimiters) -> Delimiters:
+    """The delimiters from a record on: those that it names when it is an H, else those of the records before it."""
+    return delimiters(line) if line[0] in "Hh" and _is_header(line) else now
 
 
 def _is_header(line: str) -> bool:

@@ -57,7 +57,7 @@ class Receiver:
         """The blocks and problems these bytes complete, in order. `data` is bytes: a block keeps them."""
         if not self._buffer and data[:1] == VT and data[-2:] == _END:  # a block alone in its read, as nearly all are
             body = data[1:-2]
-            if FS not in body and VT not in body:
+            if 0x1C not in body and 0x0B not in body:  # FS, VT
                 return [Block(body, data)]
         self._buffer += data
         events: list[Event] = []
