@@ -103,8 +103,10 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
             if standing is None:
                 standing, begun = use.standing(above), len(rows)
                 met.controls.append(standing.control)
-            at = use.read(lines, at, fields, marks.field, standing, rows)
+            rows.append(use.observation(fields, standing, len(rows) + 1))
             row_above = True
+            if at < end and lines[at][:3] == "OBX":
+                at = use.alike(lines, at, fields, marks.field, standing, rows)
         elif kind == "NTE":
             if row_above:
                 rows[-1] = commented(rows[-1], fields[3] if len(fields) > 3 else "")

@@ -84,19 +84,24 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
     standing: Standing | None = None  # read at the first row that asks
     row_above = False  # a comment here belongs to a row
     while at < end:
-        marks = lis2a.following(lines[at], marks)
-        fields = lines[at].split(marks.field)
+        line = lines[at]
+        if line[0] in "Hh":
+            marks = lis2a.following(line, marks)
+        fields = line.split(marks.field)
         at += 1
-        kind = fields[0].strip().upper()  # 5.5: the letter is case-insensitive
+        kind = fields[0]
+        if kind not in lis2a.RECORD_TYPES:
+            kind = kind.strip().upper()  # 5.5: the letter is case-insensitive
         if kind == "R":
             if standing is None:  # no O above: what P and H say
                 standing = use.standing(above)
                 met.controls.add(standing.control)
-            at = use.read(lines, at, fields, marks.field, standing, rows)
+            rows.append(use.observation(fields, standing, len(rows) + 1))
             row_above = True
-        elif kind == "C":
-            if row_above:
-                rows[-1] = commented(rows[-1], fields[3] if len(fields) > 3 else "")
+            if at < end and lines[at][0] == "R":
+                at = use.alike(lines, at, fields, marks.field, standing, rows)
+        elif kind == "C" and row_above:
+            rows[-1] = commented(rows[-1], fields[3] if len(fields) > 3 else "")
         elif kind in ("H", "P", "O"):
             row_above, standing = False, None
             above[kind] = fields

@@ -153,7 +153,8 @@ def commented(row: Observation, comment: str) -> Observation:
 
 class Ending(NamedTuple):
     """How rows below the same records end: the text from the first field on that no table of texts is kept for, with
-    the mark before it; how many marks stand between the value and that; the time of all rows that end so."""
+    the mark before it ("" when they have no such field); the marks between the value and that; the time of a row that
+    ends so."""
 
     text: str
     marks: int
@@ -163,7 +164,7 @@ class Ending(NamedTuple):
 class Middles(Remembered[tuple[Any, ...]]):
     """What the texts between value and ending say: unit, flags, range, status, aspect, how many marks are in it."""
 
-    LONGEST = 240
+    LONGEST = 160
 
 
 class Plan(NamedTuple):
@@ -215,26 +216,40 @@ def ender(use: Reader, planned: Plan | None) -> Callable[[Fields, Standing], End
     return ending
 
 
+def _own_time(use: Reader, of: Columns, ends: int) -> Callable[[list[str], Standing], str | None]:
+    """The function that takes the time out of a row that ends otherwise than the row before it, given what stands
+    before the ending and each field of it."""
+    times, before = of.said[6], [""] * ends
+    first = of.at[6] - ends + 1 if use.row_time else 1_000_000
+
+    def own_time(parts: list[str], standing: Standing) -> str | None:
+        found = times[parts[first]] if first < len(parts) else None
+        return found or use.time_of(before + parts[1:], standing)
+
+    return own_time
+
+
 def runner(use: Reader, of: Columns, planned: Plan | None) -> Run:
     """The function that reads rows that end alike, and only these: from a line on, up to the first other one."""
     if planned is None:
         return lambda _lines, at, _standing, _ending, _rows: at
-    cuts, _, middles, aspect_at = planned
+    cuts, ends, middles, aspect_at = planned
     named, aspects, (code_at, value_at) = of.said[0], of.said[7], of.at[:2]
     mark, letter, component = use.dialect.field, use.dialect.row, use.dialect.component
     whole, read_value, read_coded, masked = _whole(use.form), _stripped(use), use.coded, use.masked.fullmatch
-    kind_of, retold = _unlisted(use.form, use.dialect), _retelling(use)
+    kind_of, retold, own_time = _unlisted(use.form, use.dialect), _retelling(use), _own_time(use, of, ends)
 
     def run(lines: list[str], at: int, standing: Standing, ending: Ending, rows: list[Observation]) -> int:
-        sample_id, (text, marks, time), before = standing[1], ending, len(rows)
+        sample_id, (text, marks, usual), before, behind = standing[1], ending, len(rows), ending[0].count(mark)
         for ordinal, line in enumerate(islice(lines, at, None), before + 1):
             pieces = line.split(mark, cuts)
             if pieces[0] != letter or len(pieces) <= cuts:
                 break
             rest = pieces[cuts]
-            middle = rest.removesuffix(text)
-            if middle is rest and text:  # not looked up: other endings are many texts
-                break
+            middle, time = rest.removesuffix(text), usual
+            if middle is rest and text:  # a time of its own: what stands before it must have as many marks, too
+                parts = rest.rsplit(mark, behind)
+                middle, time = parts[0], own_time(parts, standing)
             unit, flags, range_, status, aspect, between = middles[middle]
             if between != marks:
                 break

@@ -97,17 +97,13 @@ class Reader:
         """A time; all zeros is none."""
         return found if found and found.strip("0 ") else None
 
-    def read(
+    def alike(
         self, lines: list[str], at: int, fields: Fields, mark: str, standing: Standing, rows: list[Observation]
     ) -> int:
-        """Add a row, given by its fields, and those that follow it and end alike, which are the lines from `at` on;
-        the place of the first that does not."""
-        rows.append(self.observation(fields, standing, len(rows) + 1))
-        if at < len(lines) and lines[at].startswith(self.dialect.row) and mark == self.dialect.field:
-            ending = self.ending(fields, standing)
-            if ending is not None:
-                return self.run(lines, at, standing, ending, rows)
-        return at
+        """Add the rows from a line on that end as the row before them does, which is given by its fields; the place of
+        the first that does not."""
+        ending = self.ending(fields, standing) if mark == self.dialect.field else None
+        return at if ending is None else self.run(lines, at, standing, ending, rows)
 
     def time_of(self, fields: Fields, standing: Standing) -> str | None:
         """The time of a row."""

@@ -80,7 +80,7 @@ def test_rows_that_end_alike_say_what_they_say_field_by_field(name: str, monkeyp
 
 
 def test_most_rows_of_a_message_are_read_by_their_ending() -> None:
-    """All but the first below an order; a row that ends otherwise is read apart, and those after it by its ending."""
+    """All but the first below an order and one of another length; others have a time of their own."""
     driver, apart = replace(load_driver("generic_astm")), list[list[str]]()
     end = "|g/dL||N||F||||2026112210150"
     said(driver, b"H|\\^&\rO|1|1\rR|1|^^^HGB|9\rL|1\r")
@@ -89,9 +89,9 @@ def test_most_rows_of_a_message_are_read_by_their_ending() -> None:
     use.observation = lambda fields, standing, ordinal: (
         apart.append(fields) or field_by_field(fields, standing, ordinal)  # type: ignore[func-returns-value]
     )
-    rows_ = [f"R|{n}|^^^HGB|9.{n}{end}{n > 5:d}" for n in range(1, 10)]
+    rows_ = [f"R|{n}|^^^HGB|9.{n}{end}{n > 5:d}{'|X' * (n == 8)}" for n in range(1, 10)]
     told = said(driver, "\r".join([r"H|\^&", "O|1|1", *rows_, "L|1|N", ""]).encode())
-    assert [fields[1] for fields in apart] == ["1", "6"]
+    assert [fields[1] for fields in apart] == ["1", "8", "9"]
     assert [row.value for row in told.observations] == [f"9.{n}" for n in range(1, 10)]
     assert [row.ordinal for row in told.observations] == list(range(1, 10))
     assert {row.observed_at for row in told.observations} == {"20261122101500", "20261122101501"}
