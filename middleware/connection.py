@@ -234,15 +234,15 @@ class AstmConnection(Connection):
     # ---- receiving
 
     def _frame(self, event: lis1a.FrameArrived) -> None:
-        number, text, last, raw, repeat, problem = event
+        number = event.number
         made: Sequence[lis1a.Assembled] = ()
-        if repeat:
+        if event.repeat:
             note = f"frame {number} again"
         else:
-            note = f"frame {number}: {problem}" if problem else _NOTES[number]
-            made = self._assembler.add(text, last)
+            note = f"frame {number}: {event.problem}" if event.problem else _NOTES[number]
+            made = self._assembler.add(event.text, event.last)
         messages = [self._record.message(part.body, not part.complete) for part in made] if made else ()
-        self._wait_for(self._record.put(raw, note, self._committed, not repeat, messages))
+        self._wait_for(self._record.put(event.raw, note, self._committed, not event.repeat, messages))
 
     def _stored(self, entry: Entry) -> None:
         self._record.say(self._receiver.accept())
