@@ -84,14 +84,13 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
     standing: Standing | None = None  # read at the first row that asks
     row_above = False  # a comment here belongs to a row
     while at < end:
-        line = lines[at]
-        if line[0] in "Hh":
-            marks = lis2a.following(line, marks)
-        fields = line.split(marks.field)
-        at += 1
+        fields = lines[at].split(marks.field)
         kind = fields[0]
-        if kind not in lis2a.RECORD_TYPES:
-            kind = kind.strip().upper()  # 5.5: the letter is case-insensitive
+        if kind not in _BELOW:
+            marks = lis2a.following(lines[at], marks)
+            fields = lines[at].split(marks.field)
+            kind = fields[0].strip().upper()  # 5.5: the letter is case-insensitive
+        at += 1
         if kind == "R":
             if standing is None:  # no O above: what P and H say
                 standing = use.standing(above)
@@ -117,6 +116,7 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
     return met
 
 
+_BELOW = lis2a.RECORD_TYPES - {"H"}  # what cannot bring other delimiters
 _REPORTS = frozenset("FCPXIYZR")  # 8.4.26: O and Q are orders, and none is one too
 _ENDS = {"H": ("P", "O"), "P": ("O",), "O": ()}  # a record ends all of its own and lower levels (RC-04)
 
