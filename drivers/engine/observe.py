@@ -5,8 +5,9 @@ their escapes decoded; value, raw and comments stay as sent. A row says the same
 Source: the form of the driver; LIS02-A2 5.4.5 and HL7 v2 2.7 for "split first, decode after".
 
 There are two ways. Taking a row apart into all its fields costs most. The rows of one message end alike, though:
-what stands from the unit to the time is one of few texts, and the time is that of the row before. So a row is cut only
-as far as its value, the end of the row before is taken off, and what is left between is looked up as one text.
+what stands from the unit to the status is one of few texts, and what follows is mostly that of the row before. So a row
+is cut only as far as its value, that ending is taken off, and what is left between is looked up as one text. It counts
+only with as many marks as the row before has there: then no field can be taken for another.
 """
 
 from __future__ import annotations
