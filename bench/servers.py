@@ -64,6 +64,13 @@ def _listens(child: subprocess.Popen[bytes], port: int, name: str) -> None:
     raise RuntimeError(f"{name} does not listen on {port}")
 
 
+def memory_of(pid: int) -> float:
+    """MiB that a process and its children hold: each page divided by how many have it (Pss; proc_pid_smaps(5))."""
+    of_both = [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split())]
+    rollups = [Path(f"/proc/{one}/smaps_rollup").read_text("ascii") for one in of_both]
+    return sum(int(line.split()[1]) for text in rollups for line in text.splitlines() if line[:4] == "Pss:") / 1024
+
+
 @contextmanager
 def ours(protocol: str, folder: Path, *, pipeline: bool, preload: str = "") -> Iterator[Server]:
     """`labmitra middleware --config bench/config`, its data in `folder`.
