@@ -38,7 +38,7 @@ lint: $(TEST_STAMP)  ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports
 
 test: $(TEST_STAMP) browser lint  ## everything: lint, unit, wire, pages, browser, system, PostgreSQL
-	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/browser
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser
 	$(BIN)/pytest -n 2 tests/browser  # apart: the browser's event loop never ends in its process
 
 docs: $(STAMP)  ## make docs/analyzers.md anew from the drivers

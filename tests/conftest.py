@@ -16,8 +16,18 @@ from middleware import migrate
 from middleware.lab import Lab, make_engine
 from tests.labs import Clock, Desk, fill, named, run_sql, settings_for
 
+LONG = (  # files that wait for real processes: begun first, or one worker ends long after the other
+    "test_demo", "test_kill", "test_outage", "test_gate", "test_service", "test_crash", "test_bad_input",
+    "test_pipeline", "test_handover", "test_work_apart",
+)  # fmt: skip
 ON_POSTGRES = pytest.mark.postgres
 _number = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first; the order within a file stays."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

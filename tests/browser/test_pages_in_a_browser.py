@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from tests.browser.conftest import grave
+
 SIZES = ((1366, 768), (390, 844), (360, 740))
 
 
@@ -42,6 +44,12 @@ def test_accessible_and_whole_at_every_size(log_in, site, day, accessible, role,
             page.set_viewport_size({"width": width, "height": height})
             too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert too_wide <= 0, f"{path} at {width}: {too_wide} px too wide"
+
+
+def test_what_is_wrong_is_found(page):
+    """The check that all others rely on can fail."""
+    page.set_content('<html lang="en"><title>a</title><main><h1>b</h1><img src="data:,"><p style="color:#eee">pale</p>')
+    assert [found.partition(":")[0] for found in grave(page)] == ["color-contrast", "image-alt"]
 
 
 @pytest.mark.parametrize("language", ["en", "hi"])

@@ -75,7 +75,7 @@ class Demo:
     def stop(self, how: signal.Signals = signal.SIGINT) -> tuple[int, str]:
         """Stop it; exit code and last words."""
         self.process.send_signal(how)
-        rest, _ = self.process.communicate(timeout=20)
+        rest, _ = self.process.communicate(timeout=60)
         return self.process.returncode, rest
 
     def end(self) -> None:
