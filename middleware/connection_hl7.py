@@ -117,9 +117,13 @@ class Hl7Connection(Connection):
         return self._record.message(event.raw[1:], incomplete=True)
 
     def _block(self, block: mllp.Block) -> None:
-        bodies = hl7.split(block.body)
-        if len(bodies) == 1 and not block.body.lstrip().startswith((b"FHS", b"BHS")):
-            bodies = [block.body]  # verbatim
+        body = block.body
+        if body.startswith(b"MSH") and body.find(b"MSH", 3) < 0:  # nearly always
+            bodies = [body]
+        else:
+            bodies = hl7.split(body)
+            if len(bodies) == 1 and not body.lstrip().startswith((b"FHS", b"BHS")):
+                bodies = [body]  # verbatim
         self._record.begin()
         messages = [self._record.message(body) for body in bodies]
         self._hooks.handshake()

@@ -260,17 +260,17 @@ def acknowledge(
     if asked.type != "MSH":
         raise WireError("only a message that begins with MSH can be acknowledged")
     marks = asked.delimiters
-    header: list[str] = [asked.raw(address) or "" for address in ("5", "6", "3", "4")]
+    sent = [*asked.fields[:19], *[""] * (19 - len(asked.fields))]
     kind = ["ACK", asked.raw("9.2") or ""] + (["ACK"] if asked.raw("9.3") else [])
     kind_text = marks.component.join(kind).rstrip(marks.component)
-    fields = [*header, at, "", kind_text, encode(control_id, marks), asked.raw("11") or "P", asked.raw("12") or ""]
-    own = asked.raw("16") if asked.raw("16") not in CONDITIONS else ""
+    own = sent[16] if sent[16] not in CONDITIONS else ""
     if own and not condition:
         condition = "0" if code in ("AA", "CA") else "207"
-    fields += ["", "", "", own or "", "", asked.raw("18") or ""]
+    fields = [*sent[5:7], *sent[3:5], at, "", kind_text, encode(control_id, marks), sent[11] or "P", sent[12]]
+    fields += ["", "", "", own, "", sent[18]]
     mark = marks.component + marks.repeat + marks.escape + marks.sub
     msh = marks.field.join(["MSH", mark, *fields]).rstrip(marks.field)
-    msa = ["MSA", code, asked.raw("10") or "", encode(text, marks), "", "", condition]
+    msa = ["MSA", code, sent[10], encode(text, marks), "", "", condition]
     answer = f"{msh}\r{marks.field.join(msa).rstrip(marks.field)}\r"
     try:
         return answer.encode(_writable(message))
