@@ -35,6 +35,7 @@ from middleware.taken import Taken, take, verbatim
 from middleware.values import Limits, limits_for
 
 HALF_A_YEAR = 183
+TUBE = 16  # characters of an identity that say analyzer and tube
 MOST = 1000  # codes of one analyzer whose meaning is kept
 GONE = frozenset({TestState.CANCELLED, TestState.REJECTED})
 FILED = frozenset({MessageType.RESULT, MessageType.QC, MessageType.OTHER})
@@ -145,15 +146,20 @@ def _identities(rows: Sequence[Observation], analyzer: str, resent: str = "") ->
         if tube is None:
             sent = (row.sample_id or "").strip()
             head = f"[{_json(analyzer)}, {_json(sample_id.normalise(sent) or sent)}"
-            tube = tubes[row.sample_id] = head, hashlib.sha256(head.encode()).hexdigest()[:16]
+            tube = tubes[row.sample_id] = head, hashlib.sha256(head.encode()).hexdigest()[:TUBE]
         status = "F" if resent and row.status == resent else row.status
         text = (
             f"{tube[0]}, {_json(row.code)}, {_json(row.aspect)}, {_json(row.observed_at)}, {_json(row.raw)}, "
             f"{_json(row.unit)}, {_json(status)}]"
         )
         seen[text] = number = seen.get(text, 0) + 1
-        hashes.append(tube[1] + hashlib.sha256(f"{text}#{number}".encode()).hexdigest()[16:])
+        hashes.append(tube[1] + hashlib.sha256(f"{text}#{number}".encode()).hexdigest()[TUBE:])
     return hashes
+
+
+def tube_of(identity: str) -> str:
+    """The part of an identity that all rows of one analyzer and tube share."""
+    return identity[:TUBE]
 
 
 def _json(text: str | None) -> str:
