@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -162,6 +163,7 @@ def tube_of(identity: str) -> str:
     return identity[:TUBE]
 
 
+@lru_cache(maxsize=8192)  # codes, units and most numbers come again
 def _json(text: str | None) -> str:
     """As `json.dumps(text, ensure_ascii=False)` writes it."""
     return "null" if text is None else json.encoder.encode_basestring(text)

@@ -205,8 +205,7 @@ class Previous:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OrderedTest:
+class OrderedTest(NamedTuple):
     """One ordered test on a sample, as match and rules see it. `result_state` is that of its newest result."""
 
     id: int
@@ -320,8 +319,7 @@ class Control:
     observed_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Release or hold, with every reason. `green` means nothing holds it: "release all green" takes it."""
 
     identity: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -101,8 +100,7 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
 def _with_results(test: OrderedTest, results: Sequence[Any]) -> OrderedTest:
     waiting = [r for r in results if r.state in OPEN]
     released = [r.display for r in results if r.state == ResultState.RELEASED.value]
-    return replace(
-        test,
+    return test._replace(
         has_open_result=bool(waiting),
         open_values=tuple(f"{r.display or r.verbatim} ({r.analyzer or 'typed'})" for r in waiting),
         open_analyzers=tuple(r.analyzer for r in waiting),

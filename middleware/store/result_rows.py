@@ -70,7 +70,8 @@ def result_values(
     values, result by result; column by column, for a blood count has 25 rows of 28."""
     green = [verdict.green for verdict in verdicts]
     critical = [_is_critical(verdict) for verdict in verdicts]
-    return list(map(ResultValues._make, zip(*own, green, critical, *_said(list(zip(*results, strict=True))))))
+    said = _said(list(zip(*results, strict=True)))
+    return list(map(ResultValues._make, zip(*own, green, critical, *said, strict=True)))
 
 
 def _is_critical(verdict: Verdict) -> bool:
