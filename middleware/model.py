@@ -195,8 +195,7 @@ class PatientFacts:
     approximate_age: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Previous:
+class Previous(NamedTuple):
     """The latest released result of the same patient and test before this one."""
 
     value: Decimal | None
