@@ -364,8 +364,8 @@ def _result(
         code=row.code or "", verbatim=verbatim(row), value=taken.value, comparator=taken.comparator,
         coded=taken.coded, display=taken.display, unit=test.unit, flag=taken.flag,
         ref_low=limits.ref_low if limits else None, ref_high=limits.ref_high if limits else None,
-        analyzer_flags=row.flags, comments=tuple([c for c in row.comments if c]), status=row.status, aspect=row.aspect,
-        observed_at=row.observed_at, notes=notes,
+        analyzer_flags=row.flags, comments=tuple([c for c in row.comments if c]) if row.comments else (),
+        status=row.status, aspect=row.aspect, observed_at=row.observed_at, notes=notes,
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # the shape alone: rules read no files
     from middleware.settings import RuleSettings
 
 HIGH_AND_LOW = frozenset({"H", "L", "HH", "LL"})
+BY_LIMITS = frozenset({"absurd", "critical", "release_limits"})
 QUIET = frozenset({"", "N"}) | HIGH_AND_LOW
 
 
@@ -69,11 +70,11 @@ def verify(results: Sequence[Result], context: Context, settings: RuleSettings) 
     for result in results:
         of_one_test[result.order_test_id].append(result)
     silent = _silent(results, context)
-    enabled = [rule for name, rule in RULES.items() if name in settings.enabled and name not in silent]
-    return tuple([
-        _verdict(_subject(r, of_one_test[r.order_test_id], samples[r.sample_pk], context, settings), enabled)
-        for r in results
-    ])  # fmt: skip
+    enabled = {name: rule for name, rule in RULES.items() if name in settings.enabled and name not in silent}
+    calmly = [rule for name, rule in enabled.items() if name not in BY_LIMITS]
+    loudly = list(enabled.values())
+    subjects = [_subject(r, of_one_test[r.order_test_id], samples[r.sample_pk], context, settings) for r in results]
+    return tuple([_verdict(subject, calmly if _is_calm(subject) else loudly) for subject in subjects])
 
 
 def _subject(
@@ -84,6 +85,15 @@ def _subject(
     limits = None if test.coded else limits_for(test, patient.sex, patient.age_days)
     twins = tuple([r for r in of_one_test if r.identity != result.identity]) if len(of_one_test) > 1 else ()
     return Subject(result, test, sample, limits, context, twins, settings)
+
+
+def _is_calm(subject: Subject) -> bool:
+    """A plain number that is within all limits of its test, as most are: `BY_LIMITS` has nothing to say about it."""
+    result, limits = subject.result, subject.limits
+    if result.value is None or result.comparator or result.coded is not None or limits is None or limits.calm is None:
+        return False
+    low, high = limits.calm
+    return low <= result.value <= high
 
 
 def _silent(results: Sequence[Result], context: Context) -> set[str]:
@@ -234,9 +244,10 @@ def analyzer_flags(subject: Subject) -> Iterable[Reason]:
     """What the analyzer says about the value. Its own high and low are not looked at, our intervals judge that."""
     result, found = subject.result, []
     quiet = subject.setting("analyzer_flags", "ignore", QUIET)
-    loud = {flag for flag in result.analyzer_flags if flag not in quiet} if result.analyzer_flags else None
-    if not (loud or result.comparator) and result.status not in STATUS_MEANINGS:
+    plain = not result.comparator and result.status not in STATUS_MEANINGS
+    if plain and all(map(quiet.__contains__, result.analyzer_flags)):
         return ()
+    loud = {flag for flag in result.analyzer_flags if flag not in quiet}
     if result.comparator.startswith("<"):
         found.append(subject.say("analyzer_flags", "below_range"))
     if result.comparator.startswith(">"):
@@ -244,9 +255,9 @@ def analyzer_flags(subject: Subject) -> Iterable[Reason]:
     if result.status in STATUS_MEANINGS:
         english, hindi = STATUS_MEANINGS[result.status]
         found.append(subject.say("analyzer_flags", "status", meaning=english, meaning_hi=hindi))
-    if loud and "A" in loud and not HIGH_AND_LOW.isdisjoint(result.analyzer_flags):
+    if "A" in loud and not HIGH_AND_LOW.isdisjoint(result.analyzer_flags):
         loud.remove("A")
-    for flag in sorted(loud or ()):
+    for flag in sorted(loud):
         english, hindi = FLAG_MEANINGS.get(flag, ("", ""))
         found.append(subject.say("analyzer_flags", "flag", flag=flag, meaning=english, meaning_hi=hindi))
     return found
