@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, String, func, select, type_coerce
@@ -126,10 +125,11 @@ def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, 
         .order_by(r.c.patient_id, r.c.released_at, r.c.id)  # as the index has them: nothing is sorted
     )
     last = {(patient, test): said for patient, test, *said in conn.execute(rising).all()}
-    instant = cache(r.c.released_at.type.dialect_impl(conn.dialect).result_processor(conn.dialect, None))
+    instant: Any = r.c.released_at.type.dialect_impl(conn.dialect).result_processor(conn.dialect, None)
+    when = {at: instant(at) for *_, at in last.values()}
     found: dict[int, dict[str, Previous]] = defaultdict(dict)
     for (patient, test), (value, coded, unit, at) in last.items():  # few of those read are the last of their test
-        found[patient][test] = Previous(None if value is None else Decimal(value), coded, unit, instant(at))
+        found[patient][test] = Previous(None if value is None else Decimal(value), coded, unit, when[at])
     return found
 
 
