@@ -123,7 +123,7 @@ _encode = json.JSONEncoder().encode
 
 def _json(value: Any) -> str:
     """As json.dumps: most of our JSON columns are lists of a flag or of nothing, by the million."""
-    if isinstance(value, list) and len(value) < 2 and (not value or isinstance(value[0], str)):
+    if isinstance(value, list | tuple) and len(value) < 2 and (not value or isinstance(value[0], str)):
         return _listed(*value)
     return _encode(value)
 

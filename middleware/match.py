@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ from middleware.taken import Taken, take, verbatim
 from middleware.values import Limits, limits_for
 
 HALF_A_YEAR = 183
+TUBE = 16  # characters of an identity that say analyzer and tube
 MOST = 1000  # codes of one analyzer whose meaning is kept
 GONE = frozenset({TestState.CANCELLED, TestState.REJECTED})
 FILED = frozenset({MessageType.RESULT, MessageType.QC, MessageType.OTHER})
@@ -145,17 +147,23 @@ def _identities(rows: Sequence[Observation], analyzer: str, resent: str = "") ->
         if tube is None:
             sent = (row.sample_id or "").strip()
             head = f"[{_json(analyzer)}, {_json(sample_id.normalise(sent) or sent)}"
-            tube = tubes[row.sample_id] = head, hashlib.sha256(head.encode()).hexdigest()[:16]
+            tube = tubes[row.sample_id] = head, hashlib.sha256(head.encode()).hexdigest()[:TUBE]
         status = "F" if resent and row.status == resent else row.status
         text = (
             f"{tube[0]}, {_json(row.code)}, {_json(row.aspect)}, {_json(row.observed_at)}, {_json(row.raw)}, "
             f"{_json(row.unit)}, {_json(status)}]"
         )
         seen[text] = number = seen.get(text, 0) + 1
-        hashes.append(tube[1] + hashlib.sha256(f"{text}#{number}".encode()).hexdigest()[16:])
+        hashes.append(tube[1] + hashlib.sha256(f"{text}#{number}".encode()).hexdigest()[TUBE:])
     return hashes
 
 
+def tube_of(identity: str) -> str:
+    """The part of an identity that all rows of one analyzer and tube share."""
+    return identity[:TUBE]
+
+
+@lru_cache(maxsize=8192)  # codes, units and most numbers come again
 def _json(text: str | None) -> str:
     """As `json.dumps(text, ensure_ascii=False)` writes it."""
     return "null" if text is None else json.encoder.encode_basestring(text)
@@ -356,8 +364,8 @@ def _result(
         code=row.code or "", verbatim=verbatim(row), value=taken.value, comparator=taken.comparator,
         coded=taken.coded, display=taken.display, unit=test.unit, flag=taken.flag,
         ref_low=limits.ref_low if limits else None, ref_high=limits.ref_high if limits else None,
-        analyzer_flags=row.flags, comments=tuple([c for c in row.comments if c]), status=row.status, aspect=row.aspect,
-        observed_at=row.observed_at, notes=notes,
+        analyzer_flags=row.flags, comments=tuple([c for c in row.comments if c]) if row.comments else (),
+        status=row.status, aspect=row.aspect, observed_at=row.observed_at, notes=notes,
     )  # fmt: skip
 
 

@@ -195,8 +195,7 @@ class PatientFacts:
     approximate_age: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Previous:
+class Previous(NamedTuple):
     """The latest released result of the same patient and test before this one."""
 
     value: Decimal | None
@@ -205,8 +204,7 @@ class Previous:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OrderedTest:
+class OrderedTest(NamedTuple):
     """One ordered test on a sample, as match and rules see it. `result_state` is that of its newest result."""
 
     id: int
@@ -320,8 +318,7 @@ class Control:
     observed_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Release or hold, with every reason. `green` means nothing holds it: "release all green" takes it."""
 
     identity: str

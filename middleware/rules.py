@@ -13,7 +13,18 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from middleware.model import CatalogueTest, Context, Reason, Result, SampleFacts, SampleState, Sex, TestState, Verdict
+from middleware.model import (
+    CatalogueTest,
+    Context,
+    OrderedTest,
+    Reason,
+    Result,
+    SampleFacts,
+    SampleState,
+    Sex,
+    TestState,
+    Verdict,
+)
 from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, STATUS_MEANINGS, reason
 from middleware.values import Limits, is_above, is_below, limits_for, maybe_above, maybe_below
 
@@ -21,6 +32,7 @@ if TYPE_CHECKING:  # the shape alone: rules read no files
     from middleware.settings import RuleSettings
 
 HIGH_AND_LOW = frozenset({"H", "L", "HH", "LL"})
+BY_LIMITS = frozenset({"absurd", "critical", "release_limits"})
 QUIET = frozenset({"", "N"}) | HIGH_AND_LOW
 
 
@@ -57,20 +69,46 @@ def verify(results: Sequence[Result], context: Context, settings: RuleSettings) 
     of_one_test: dict[int, list[Result]] = defaultdict(list)
     for result in results:
         of_one_test[result.order_test_id].append(result)
-    enabled = [rule for name, rule in RULES.items() if name in settings.enabled]
-    return tuple([
-        _verdict(_subject(r, of_one_test[r.order_test_id], samples[r.sample_pk], context, settings), enabled)
-        for r in results
-    ])  # fmt: skip
+    silent = _silent(results, context)
+    enabled = {name: rule for name, rule in RULES.items() if name in settings.enabled and name not in silent}
+    calmly = [rule for name, rule in enabled.items() if name not in BY_LIMITS]
+    loudly = list(enabled.values())
+    subjects = [_subject(r, of_one_test[r.order_test_id], samples[r.sample_pk], context, settings) for r in results]
+    return tuple([_verdict(subject, calmly if _is_calm(subject) else loudly) for subject in subjects])
 
 
 def _subject(
     result: Result, of_one_test: Sequence[Result], sample: SampleFacts, context: Context, settings: RuleSettings
 ) -> Subject:
     test = context.catalogue[result.test]
-    limits = None if test.coded else limits_for(test, sample.patient.sex, sample.patient.age_days)
+    patient = sample.patient
+    limits = None if test.coded else limits_for(test, patient.sex, patient.age_days)
     twins = tuple([r for r in of_one_test if r.identity != result.identity]) if len(of_one_test) > 1 else ()
     return Subject(result, test, sample, limits, context, twins, settings)
+
+
+def _is_calm(subject: Subject) -> bool:
+    """A plain number that is within all limits of its test, as most are: `BY_LIMITS` has nothing to say about it."""
+    result, limits = subject.result, subject.limits
+    if result.value is None or result.comparator or result.coded is not None or limits is None or limits.calm is None:
+        return False
+    low, high = limits.calm
+    return low <= result.value <= high
+
+
+def _silent(results: Sequence[Result], context: Context) -> set[str]:
+    """Rules that have nothing to say about any of these results, seen at one glance: they are not asked one by one."""
+    facts, samples = context.analyzer, context.samples.values()
+    speaks = {
+        "delta": any(sample.previous for sample in samples),
+        "suspects": any(result.notes for result in results),
+        "controls_invalid": any(result.comments for result in results),
+        "unproven_driver": facts.auto_release and facts.grade != "field",
+        "correction": any(result.status == "C" for result in results),
+        "second_result": len({result.order_test_id for result in results}) < len(results)
+        or any(_has_result(ordered) for sample in samples for ordered in sample.tests.values()),
+    }
+    return {name for name, some in speaks.items() if not some}
 
 
 def _verdict(subject: Subject, enabled: Sequence[Rule]) -> Verdict:
@@ -205,6 +243,11 @@ def delta(subject: Subject) -> Iterable[Reason]:
 def analyzer_flags(subject: Subject) -> Iterable[Reason]:
     """What the analyzer says about the value. Its own high and low are not looked at, our intervals judge that."""
     result, found = subject.result, []
+    quiet = subject.setting("analyzer_flags", "ignore", QUIET)
+    plain = not result.comparator and result.status not in STATUS_MEANINGS
+    if plain and all(map(quiet.__contains__, result.analyzer_flags)):
+        return ()
+    loud = {flag for flag in result.analyzer_flags if flag not in quiet}
     if result.comparator.startswith("<"):
         found.append(subject.say("analyzer_flags", "below_range"))
     if result.comparator.startswith(">"):
@@ -212,8 +255,6 @@ def analyzer_flags(subject: Subject) -> Iterable[Reason]:
     if result.status in STATUS_MEANINGS:
         english, hindi = STATUS_MEANINGS[result.status]
         found.append(subject.say("analyzer_flags", "status", meaning=english, meaning_hi=hindi))
-    quiet = subject.setting("analyzer_flags", "ignore", QUIET)
-    loud = {flag for flag in result.analyzer_flags if flag not in quiet}
     if "A" in loud and not HIGH_AND_LOW.isdisjoint(result.analyzer_flags):
         loud.remove("A")
     for flag in sorted(loud):
@@ -267,6 +308,10 @@ def second_result(subject: Subject) -> Iterable[Reason]:
         others = ", ".join(twin.display or twin.verbatim for twin in subject.twins)
         found.append(subject.say("second_result", "second_in_message", others=others))
     return found
+
+
+def _has_result(ordered: OrderedTest) -> bool:
+    return ordered.has_open_result or ordered.state is TestState.RELEASED or ordered.released_value is not None
 
 
 RULES: Mapping[str, Rule] = {

@@ -7,6 +7,7 @@ value is better than a guessed one; the verbatim text is always kept beside it.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from drivers.driver import Observation, TestCode
@@ -51,13 +52,18 @@ def _numeric(row: Observation, test: CatalogueTest, meaning: TestCode | None, li
     times = factor(test, meaning, row.unit)
     if times is None:
         return _nothing(row, test, "unit_unknown" if (row.unit or "").strip() else "unit_missing", BLOCK)
-    value = converted(found, times, test.decimals)
-    return Taken(
-        value=value,
-        comparator=found.comparator,
-        display=f"{found.comparator}{value:f}",
-        flag=flag(value, found.comparator, limits),
-    )
+    value, display = _printed(row.value or "", times, test.decimals)
+    return Taken(value, found.comparator, None, display, flag(value, found.comparator, limits))
+
+
+@lru_cache(maxsize=8192)  # most numbers of an analyzer come again; by their text, for 7.1 and 7.10 are equal
+def _printed(text: str, times: Decimal, decimals: int) -> tuple[Decimal, str]:
+    """A text that is a number: its value in the catalogue's unit, and how it is shown."""
+    found = number(text, decimals)
+    if found is None:
+        raise AssertionError("a number is read before it is converted")
+    value = converted(found, times, decimals)
+    return value, f"{found.comparator}{value:f}"
 
 
 def _interpreted(taken: Taken, row: Observation, test: CatalogueTest, meaning: TestCode | None) -> Taken:

@@ -86,7 +86,11 @@ def converted(found: Number, times: Decimal, decimals: int) -> Decimal:
 
 
 class Limits(NamedTuple):
-    """The limits in force for one patient and test; None: no limit on that side."""
+    """The limits in force for one patient and test; None: no limit on that side.
+
+    `normal` and `calm` follow from the others, for a glance at most values: from and to which one is N, and within
+    which neither absurd nor critical nor release limits say anything, whatever window the rules are set to.
+    """
 
     ref_low: Decimal | None = None
     ref_high: Decimal | None = None
@@ -96,6 +100,26 @@ class Limits(NamedTuple):
     absurd_high: Decimal | None = None
     release_low: Decimal | None = None
     release_high: Decimal | None = None
+    normal: Span | None = None
+    calm: Span | None = None
+
+
+Span = tuple[Decimal, Decimal]
+_ANY_LOW, _ANY_HIGH = Decimal("-Infinity"), Decimal("Infinity")
+
+
+def _with_spans(limits: Limits) -> Limits:
+    critical, reference = (limits.crit_low, limits.crit_high), (limits.ref_low, limits.ref_high)
+    own = (limits.release_low, limits.release_high)
+    window = reference if own == (None, None) else own
+    normal = None if None in reference else _within(reference, critical)
+    return limits._replace(normal=normal, calm=_within((limits.absurd_low, limits.absurd_high), critical, window))
+
+
+def _within(*spans: tuple[Decimal | None, Decimal | None]) -> Span:
+    """What all of them have inside; nothing when they do not meet."""
+    low = max([low for low, _ in spans if low is not None], default=_ANY_LOW)
+    return low, min([high for _, high in spans if high is not None], default=_ANY_HIGH)
 
 
 def limits_for(test: CatalogueTest, sex: Sex, age_days: int) -> Limits | None:
@@ -119,7 +143,7 @@ def _limits(test: CatalogueTest, sex: Sex, age_days: int) -> Limits | None:
     rows = [i for i in test.intervals if i.age_min <= age_days < i.age_max and i.sex in sexes]
     if not rows:
         return None
-    return Limits(
+    found = Limits(
         ref_low=_all(rows, lambda i: i.ref_low, min),
         ref_high=_all(rows, lambda i: i.ref_high, max),
         crit_low=_any(rows, lambda i: i.crit_low, max),
@@ -129,6 +153,7 @@ def _limits(test: CatalogueTest, sex: Sex, age_days: int) -> Limits | None:
         release_low=_any(rows, lambda i: i.release_low, max),
         release_high=_any(rows, lambda i: i.release_high, min),
     )
+    return _with_spans(found)
 
 
 _Pick = Callable[[Interval], Decimal | None]
@@ -173,8 +198,8 @@ def flag(value: Decimal, comparator: str, limits: Limits | None) -> str:
     """N, L, H, LL, HH for a displayed value; "" when there is no reference interval or the value says too little."""
     if limits is None:
         return ""
-    if not comparator and _plainly_inside(value, limits):
-        return "N"
+    if not comparator and limits.normal is not None and limits.normal[0] <= value <= limits.normal[1]:
+        return "N"  # most values
     if is_below(value, comparator, limits.crit_low):
         return "LL"
     if is_above(value, comparator, limits.crit_high):
@@ -186,16 +211,6 @@ def flag(value: Decimal, comparator: str, limits: Limits | None) -> str:
     if limits.ref_low is None and limits.ref_high is None:
         return ""
     return "N" if _surely_inside(value, comparator, limits) else ""
-
-
-def _plainly_inside(value: Decimal, limits: Limits) -> bool:
-    """Most values: a number between two limits that are both known."""
-    low, high = limits.ref_low, limits.ref_high
-    if low is None or high is None or not low <= value <= high:
-        return False
-    return (limits.crit_low is None or value >= limits.crit_low) and (
-        limits.crit_high is None or value <= limits.crit_high
-    )
 
 
 def _surely_inside(value: Decimal, comparator: str, limits: Limits) -> bool:

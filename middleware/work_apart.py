@@ -8,6 +8,7 @@ as right; when the middleware is gone the worker finishes what it has in hand an
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
@@ -27,6 +28,7 @@ from middleware.work import Worker
 
 log = logging.getLogger("labmitra.pipeline")
 NICE = 19  # of the worker: the lines come first; beside a busy program it still does some messages a second
+OBJECTS = 100_000  # new ones after which garbage is looked for: some batches' worth, none of which is in a circle
 ENDS = 20.0  # seconds that the worker has to finish what it has in hand
 GONE = (EOFError, OSError, pickle.UnpicklingError)
 
@@ -218,6 +220,8 @@ def _be_the_worker(conn: Connection, settings: Settings) -> None:
 
 def _work(conn: Connection, settings: Settings) -> None:
     lab = open_lab(settings)
+    gc.freeze()
+    gc.set_threshold(OBJECTS)
     heard: dict[str, Ear] = {}
 
     def changed() -> Mapping[str, Ear]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, String, func, select, type_coerce
+from sqlalchemy.types import NullType
 
 from middleware.model import (
     AnalyzerFacts,
@@ -90,19 +91,19 @@ def _ordered(conn: Connection, sample_pks: list[int]) -> dict[int, dict[str, Ord
     ).all():
         results[row.order_test_id].append(row)
     wanted = select(t.c.id, t.c.sample_pk, t.c.test, t.c.state).where(among(conn, t.c.sample_pk, sample_pks))
-    states = {state.value: state for state in TestState}
-    for order_test_id, sample_pk, test, state in conn.execute(wanted.order_by(t.c.id)).all():
-        had = results.get(order_test_id)
-        known = OrderedTest(order_test_id, test, states[state])
-        found[sample_pk][test] = _with_results(known, had) if had else known
+    for order_test_id, sample_pk, test, state in conn.execute(wanted.order_by(t.c.sample_pk, t.c.id)).all():
+        known = OrderedTest(order_test_id, test, _STATES[state])
+        found[sample_pk][test] = _with_results(known, results[order_test_id]) if order_test_id in results else known
     return found
+
+
+_STATES = {state.value: state for state in TestState}
 
 
 def _with_results(test: OrderedTest, results: Sequence[Any]) -> OrderedTest:
     waiting = [r for r in results if r.state in OPEN]
     released = [r.display for r in results if r.state == ResultState.RELEASED.value]
-    return replace(
-        test,
+    return test._replace(
         has_open_result=bool(waiting),
         open_values=tuple(f"{r.display or r.verbatim} ({r.analyzer or 'typed'})" for r in waiting),
         open_analyzers=tuple(r.analyzer for r in waiting),
@@ -113,21 +114,22 @@ def _with_results(test: OrderedTest, results: Sequence[Any]) -> OrderedTest:
 def _previous(conn: Connection, patients: set[int], now: datetime) -> dict[int, dict[str, Previous]]:
     """Each patient's last released value of each test."""
     r = table(ResultRow)
-    found: dict[int, dict[str, Previous]] = defaultdict(dict)
     if not patients:
-        return found
-    place = func.row_number().over(
-        partition_by=(r.c.patient_id, r.c.test), order_by=(r.c.released_at.desc(), r.c.id.desc())
-    )
+        return {}
     # The state is wrapped: of a million released results a planner without statistics would read every one by it.
     released = func.coalesce(r.c.state, "") == ResultState.RELEASED.value
-    ranked = (
-        select(r.c.patient_id, r.c.test, r.c.value, r.c.coded, r.c.unit, r.c.released_at, place.label("place"))
+    as_stored = type_coerce(r.c.value, String), r.c.coded, r.c.unit, type_coerce(r.c.released_at, NullType)
+    rising = (
+        select(r.c.patient_id, r.c.test, *as_stored)
         .where(among(conn, r.c.patient_id, patients), released, r.c.released_at >= now - PREVIOUS_SPAN)
-        .subquery()
+        .order_by(r.c.patient_id, r.c.released_at, r.c.id)  # as the index has them: nothing is sorted
     )
-    for patient, test, value, coded, unit, at, _ in conn.execute(select(ranked).where(ranked.c.place == 1)).all():
-        found[patient][test] = Previous(value, coded, unit, at)
+    last = {(patient, test): said for patient, test, *said in conn.execute(rising).all()}
+    instant: Any = r.c.released_at.type.dialect_impl(conn.dialect).result_processor(conn.dialect, None)
+    when = {at: instant(at) for *_, at in last.values()}
+    found: dict[int, dict[str, Previous]] = defaultdict(dict)
+    for (patient, test), (value, coded, unit, at) in last.items():  # few of those read are the last of their test
+        found[patient][test] = Previous(None if value is None else Decimal(value), coded, unit, when[at])
     return found
 
 

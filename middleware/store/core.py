@@ -12,10 +12,24 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
-from operator import itemgetter
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Dialect, Table, Text, any_, cast, func, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -198,77 +212,99 @@ def next_ids(conn: Connection, row: type[SQLModel], count: int) -> list[int]:
     return list(conn.execute(given).scalars())
 
 
-def put_all(conn: Connection, row: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that have the same columns; an analyzer's words in them are made to fit, as by `fitted`."""
+def put_all(conn: Connection, row: type[SQLModel], rows: Sequence[Mapping[str, Any] | tuple[Any, ...]]) -> None:
+    """Insert rows that have the same columns, as mappings or as named tuples; an analyzer's words in them are made to
+    fit, as by `fitted`."""
     if rows:
-        adding = _adding(row, conn.dialect, tuple(rows[0]))
-        conn.exec_driver_sql(adding.statement, adding.bound(rows))
+        names: tuple[str, ...] = getattr(rows[0], "_fields", None) or tuple(rows[0])
+        adding = _adding(row, conn.dialect, names)
+        adding.write(conn, adding.bound(rows))
 
 
 _Bind = Callable[[Any], Any]
+_AT_ONCE = 100  # rows of one statement: SQLite steps once for all of them, and Python's lock is free meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class _Adding:
     """An INSERT compiled once, and how its columns are bound: what Core does, but not anew for each of many rows.
 
-    `values` are a row's in the statement's order, where it names them, else `defaults`. `texts`: places of text
-    columns, and how many characters they hold.
+    `one` adds a row, `many` _AT_ONCE of them ("": rows are named parameters, not positions). `names` stand in the
+    order of the given columns, then of `defaults`: what nobody named and the statement does not say itself; `order`
+    puts them into the statement's. `texts`: columns that are made to fit, and how many characters they hold.
     """
 
-    statement: str
+    one: str
+    many: str
     names: tuple[str, ...]
-    values: Callable[[Mapping[str, Any]], tuple[Any, ...]]
-    defaults: Mapping[str, Any]
+    defaults: tuple[Any, ...]
+    order: tuple[int, ...]
     texts: tuple[tuple[int, int], ...]
     binders: tuple[tuple[int, _Bind], ...]
-    positional: bool
 
-    def bound(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """The rows as the driver takes them."""
-        defaults, values_of, texts = self.defaults, self.values, self.texts
-        binders = [(at, _twice(bind)) for at, bind in self.binders]
-        found: list[Any] = []
-        for row in rows:
-            values = list(values_of({**defaults, **row}))
-            for at, length in texts:
-                said = values[at]
-                if said and (len(said) > length or not said.isascii() or "\0" in said):
-                    values[at] = _fit(said, length)
-            for at, bind in binders:
-                values[at] = bind(values[at])
-            found.append(tuple(values) if self.positional else dict(zip(self.names, values, strict=True)))
-        return found
+    def bound(self, rows: Sequence[Mapping[str, Any] | tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rows as the driver takes them, in the statement's order. Thought of column by column: most columns have
+        few values, and what is the same for all rows is looked at once."""
+        if isinstance(rows[0], tuple):
+            columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        else:
+            given = self.names[: len(self.names) - len(self.defaults)]
+            columns = [[row[name] for row in rows] for name in given]  # type: ignore[call-overload]
+        columns += [(value,) * len(rows) for value in self.defaults]
+        for at, length in self.texts:
+            columns[at] = _fitting(columns[at], length)
+        for at, bind in self.binders:
+            columns[at] = _bound(columns[at], bind)
+        return list(zip(*[columns[at] for at in self.order], strict=True))
+
+    def write(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add bound rows."""
+        if not self.many:
+            names = [self.names[at] for at in self.order]
+            conn.exec_driver_sql(self.one, [dict(zip(names, row, strict=True)) for row in rows])
+            return
+        whole = len(rows) - len(rows) % _AT_ONCE
+        for at in range(0, whole, _AT_ONCE):
+            conn.exec_driver_sql(self.many, tuple(chain.from_iterable(rows[at : at + _AT_ONCE])))
+        if whole < len(rows):
+            conn.exec_driver_sql(self.one, list(rows[whole:]))
 
 
-def _twice(bind: _Bind) -> _Bind:
-    """`bind`, that is not asked again for the very object of the row before: one time for all, no list of comments."""
-    last: Any = object()
-    said: Any = None
+def _fitting(column: Sequence[Any], length: int) -> Sequence[Any]:
+    unlike = [said for said in set(column) if said and (len(said) > length or not said.isascii() or "\0" in said)]
+    if not unlike:
+        return column
+    fits = {said: _fit(said, length) for said in unlike}
+    return [fits.get(said, said) for said in column]
 
-    def asked(value: Any) -> Any:
-        nonlocal last, said
-        if value is not last:
-            last, said = value, bind(value)
-        return said
 
-    return asked
+def _bound(column: Sequence[Any], bind: _Bind) -> Sequence[Any]:
+    """Each object of a column is bound once; equal ones apart, for 7.10 and 7.1 are equal and not the same text."""
+    said = {key: bind(value) for key, value in {id(value): value for value in column}.items()}
+    return [said[id(value)] for value in column]
 
 
 @lru_cache(maxsize=100)
 def _adding(row: type[SQLModel], dialect: Dialect, given: tuple[str, ...]) -> _Adding:
     columns = table(row).columns
-    compiled = table(row).insert().inline().compile(dialect=dialect, column_keys=given)
-    names = tuple(compiled.positiontup or compiled.params)
+    values: dict[str, Any] = {name: bindparam(name, type_=columns[name].type) for name in given}
+    defaults = {c.name: _default(c) for c in columns if c.name not in given and c.default is not None}
+    for name in [name for name, value in defaults.items() if value == ""]:
+        del defaults[name]
+        values[name] = literal_column("''")
+    values |= {name: bindparam(name, type_=columns[name].type) for name in defaults}
+    compiled = table(row).insert().inline().values(values).compile(dialect=dialect)
+    one, names = str(compiled), (*given, *defaults)
+    adding, _, marks = one.partition(" VALUES ")
     binders = [columns[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     return _Adding(
-        str(compiled),
+        one,
+        f"{adding} VALUES {', '.join([marks] * _AT_ONCE)}" if compiled.positional else "",
         names,
-        itemgetter(*names),
-        {name: _default(columns[name]) for name in names if name not in given},
+        tuple(defaults.values()),
+        tuple(names.index(name) for name in compiled.positiontup or compiled.params),
         tuple((names.index(name), length) for name, length in _texts(row) if name in names),
         tuple((at, bind) for at, bind in enumerate(binders) if bind is not None),
-        bool(compiled.positional),
     )
 
 

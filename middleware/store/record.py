@@ -8,15 +8,18 @@ every message can be checked.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from drivers.driver import Message
+from middleware.match import tube_of
 from middleware.model import Control, Matched, Result, ResultState, Unmatched, Verdict
 from middleware.schema import (
     ControlRow,
@@ -27,7 +30,7 @@ from middleware.schema import (
 )
 from middleware.store.core import among, next_ids, put_all, table, touch
 from middleware.store.message_rows import Filing, put_messages
-from middleware.store.result_rows import columns_as_said, reason_rows, twin_reason
+from middleware.store.result_rows import ResultValues, reason_rows, result_values, twin_reason
 
 _GREEN, _HELD = ResultState.AUTOVERIFIED.value, ResultState.HELD.value
 
@@ -41,7 +44,7 @@ class _Plan:
     known: Mapping[str, Mapping[str, str | None]]
     filed: Mapping[str, set[int]]
     waiting: dict[int, list[int]]  # by ordered test: results that nothing holds yet
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: list[ResultValues] = field(default_factory=list)
     reasons: list[dict[str, Any]] = field(default_factory=list)
     unmatched: list[dict[str, Any]] = field(default_factory=list)
     controls: list[dict[str, Any]] = field(default_factory=list)
@@ -66,9 +69,12 @@ def record(conn: Connection, filings: Sequence[Filing], rule_set: str, now: date
     """
     seen = [filing.message.id for filing in filings if filing.seen]
     plan = _Plan(now, rule_set, _known(conn, filings), _filed(conn, seen), _waiting(conn, filings))
-    fresh = [[r for r in filing.matched.results if _is_fresh(plan, filing, r)] for filing in filings]
+    fresh = [_fresh(plan, filing) for filing in filings]
     ids = iter(next_ids(conn, ResultRow, sum(len(results) for results in fresh)))
-    green = [_plan_results(plan, filing, results, ids) for filing, results in zip(filings, fresh, strict=True)]
+    green = [
+        _plan_results(plan, filing, results, list(islice(ids, len(results))))
+        for filing, results in zip(filings, fresh, strict=True)
+    ]
     for filing in filings:
         _plan_unmatched(plan, filing)
         _plan_controls(conn, plan, filing)
@@ -103,12 +109,34 @@ def _touch(conn: Connection, filings: Sequence[Filing]) -> None:
 
 def _known(conn: Connection, filings: Sequence[Filing]) -> dict[str, dict[str, str | None]]:
     """By table: the identities of these messages that are stored already, and under which message."""
-    wanted = [identity for filing in filings for _, identity in filing.matched_rows()]
-    found: dict[str, dict[str, str | None]] = {}
-    for name, row in (("result", ResultRow), ("unmatched", UnmatchedRow), ("control", ControlRow)):
-        t = table(row)
-        same = select(t.c.identity, t.c.message_id).where(among(conn, t.c.identity, wanted))
-        found[name] = {row[0]: row[1] for row in conn.execute(same)} if wanted else {}
+    results = [row.identity for filing in filings for row in filing.matched.results]
+    unmatched = [row.identity for filing in filings for row in filing.matched.unmatched]
+    controls = [row.identity for filing in filings for row in filing.matched.controls]
+    return {
+        "result": _stored_as(conn, ResultRow, results, unmatched),
+        "unmatched": _stored_as(conn, UnmatchedRow, results, unmatched),
+        "control": _stored_as(conn, ControlRow, (), controls),
+    }
+
+
+def _stored_as(
+    conn: Connection, kind: Any, of_tubes: Sequence[str], others: Sequence[str]
+) -> dict[str, str | None]:
+    """Those of these identities that a table has, and under which message. `of_tubes`: rows of registered tubes, each
+    of which brought a few; all that a tube brought stands together in the index and is found at once."""
+    t = table(kind)
+    found: dict[str, str | None] = {}
+    if of_tubes and conn.dialect.name == "sqlite":
+        tubes = func.json_each(json.dumps(list({tube_of(i) for i in of_tubes}))).table_valued("value")
+        same = t.c.identity.between(tubes.c.value, tubes.c.value.op("||")("g"))  # hexadecimal: every digit is below g
+        for identity, message_id in conn.execute(select(t.c.identity, t.c.message_id).join_from(tubes, t, same)):
+            found[identity] = message_id
+    elif of_tubes:
+        others = [*others, *of_tubes]
+    if others:
+        wanted = select(t.c.identity, t.c.message_id).where(among(conn, t.c.identity, others))
+        for identity, message_id in conn.execute(wanted):
+            found[identity] = message_id
     return found
 
 
@@ -166,6 +194,17 @@ def _elsewhere(plan: _Plan, kind: str, identity: str, message_id: str) -> bool:
 # ---- results ----------------------------------------------------------------------------------------------------
 
 
+_Judged = tuple[Result, Verdict]
+
+
+def _fresh(plan: _Plan, filing: Filing) -> list[_Judged]:
+    """The results that are to be written."""
+    judged = list(zip(filing.matched.results, filing.verdicts, strict=True))
+    if not plan.known["result"] and filing.message.id not in plan.filed:
+        return judged
+    return [pair for pair in judged if _is_fresh(plan, filing, pair[0])]
+
+
 def _is_fresh(plan: _Plan, filing: Filing, result: Result) -> bool:
     """True for a result that is to be written; one that another message brought before is counted."""
     if result.ordinal in plan.filed.get(filing.message.id, ()):
@@ -176,46 +215,44 @@ def _is_fresh(plan: _Plan, filing: Filing, result: Result) -> bool:
     return result.identity not in plan.known["result"]
 
 
-def _plan_results(plan: _Plan, filing: Filing, fresh: Iterable[Result], ids: Iterable[int]) -> tuple[int, ...]:
-    verdicts = {v.identity: v for v in filing.verdicts}
-    green = []
-    for result, row_id in zip(fresh, ids, strict=False):  # never more ids than results: see `record`
-        verdict = verdicts[result.identity]
-        _plan_result(plan, filing, result, verdict, row_id)
-        if result.identity in plan.known["unmatched"]:
-            plan.superseded.append((result.identity, row_id))
-        if verdict.green:
-            green.append(row_id)
-    return tuple(green)
+def _plan_results(plan: _Plan, filing: Filing, fresh: Sequence[_Judged], ids: Sequence[int]) -> tuple[int, ...]:
+    if not fresh:
+        return ()
+    results, verdicts = zip(*fresh, strict=True)
+    rows = _rows(plan, filing, results, verdicts, ids)
+    plan.results += rows
+    unmatched = plan.known["unmatched"]
+    for result, verdict, row in zip(results, verdicts, rows, strict=True):
+        if verdict.reasons:
+            plan.reasons += reason_rows(row.id, verdict)
+        _plan_twins(plan, result, row, filing.message.analyzer)
+        if result.identity in unmatched:
+            plan.superseded.append((result.identity, row.id))
+    return tuple(row.id for row in rows if row.green)
 
 
-def _plan_result(plan: _Plan, filing: Filing, result: Result, verdict: Verdict, row_id: int) -> None:
-    green = verdict.green
-    row = columns_as_said(result, verdict)
-    row |= {
-        "id": row_id,
-        "identity": result.identity,
-        "message_id": filing.message.id,
-        "analyzer": filing.message.analyzer,
-        "patient_id": filing.samples[result.sample_pk].patient_id,
-        "state": _GREEN if green else _HELD,
-        "rule_set": plan.rule_set,
-        "created_at": plan.now,
-    }
-    plan.results.append(row)
-    if verdict.reasons:
-        plan.reasons += reason_rows(row_id, verdict)
-    _plan_twins(plan, result, filing.message.analyzer)
-    if green:
-        plan.waiting.setdefault(result.order_test_id, []).append(row_id)
+def _rows(
+    plan: _Plan, filing: Filing, results: Sequence[Result], verdicts: Sequence[Verdict], ids: Sequence[int]
+) -> list[ResultValues]:
+    message, count = filing.message, len(results)
+    patients = {pk: sample.patient_id for pk, sample in filing.samples.items()}
+    own = (
+        ids, [result.identity for result in results], [message.id] * count, [message.analyzer] * count,
+        [patients[result.sample_pk] for result in results],
+        [_GREEN if verdict.green else _HELD for verdict in verdicts], [plan.rule_set] * count, [plan.now] * count,
+    )  # fmt: skip
+    return result_values(own, results, verdicts)
 
 
-def _plan_twins(plan: _Plan, result: Result, source: str) -> None:
+def _plan_twins(plan: _Plan, result: Result, row: ResultValues, source: str) -> None:
     """As `result_rows.hold_twins`, for rows that are not written yet too."""
-    twins = plan.waiting.pop(result.order_test_id, ())
-    for twin in twins:
-        plan.held.append(twin)  # after the rows are written, whether they are new or not
-        plan.reasons += reason_rows(twin, Verdict(result.identity, (twin_reason(result, source),)))
+    waiting = plan.waiting
+    if result.order_test_id in waiting:
+        for twin in waiting.pop(result.order_test_id):
+            plan.held.append(twin)  # after the rows are written, whether they are new or not
+            plan.reasons += reason_rows(twin, Verdict(result.identity, (twin_reason(result, source),)))
+    if row.green:
+        waiting[result.order_test_id] = [row.id]
 
 
 def _supersede_unmatched(conn: Connection, identity: str, result_id: int, now: datetime) -> None:

@@ -12,10 +12,12 @@ import pytest
 
 from drivers.driver import Decoded, Kind, MessageType, Observation, load_driver
 from middleware import model  # model.TestState: a bare TestState would be collected
+from middleware import rules as rules_module
 from middleware.catalogue import read_catalogue
 from middleware.match import match
 from middleware.model import (
     AnalyzerFacts,
+    CatalogueTest,
     Context,
     OrderedTest,
     PatientFacts,
@@ -29,6 +31,7 @@ from middleware.model import (
 from middleware.rules import RULES, verify
 from middleware.settings import RuleSettings
 from middleware.settings_loader import RULE_NAMES, read_settings
+from middleware.values import flag, limits_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "tests" / "rules"
@@ -162,3 +165,45 @@ def previous(case: dict[str, Any]) -> dict[str, Previous]:
     value = Decimal(told["value"]) if "value" in told else None
     unit = told.get("unit", CATALOGUE[case["test"]].unit)
     return {case["test"]: Previous(value, told.get("coded"), unit, NOW - timedelta(days=told["days_ago"]))}
+
+
+def bands() -> list[tuple[CatalogueTest, Sex, int]]:
+    """Every test with limits, for each sex and an age of each of its bands."""
+    return [
+        (test, sex, age)
+        for test in CATALOGUE.values()
+        if test.intervals and not test.coded
+        for sex in Sex
+        for age in sorted({i.age_min for i in test.intervals})
+    ]
+
+
+@pytest.mark.parametrize("without_window", ["reference", "none"])
+def test_a_glance_at_a_value_sees_what_every_rule_and_the_flag_would_say(
+    without_window: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On, just below and just above each limit of the catalogue."""
+    assert LOADED is not None
+    numbers = {**LOADED.rules.raw, "release_limits": {"without_window": without_window}}
+    driver = load_driver("generic_astm")
+    rules, calm = RuleSettings(LOADED.rules.enabled, "test", numbers), 0
+    for test, sex, age in bands():
+        limits = limits_for(test, sex, age)
+        if limits is None:
+            continue
+        step = Decimal(1).scaleb(-test.decimals)
+        told = {limit + n * step for limit in limits[:8] if isinstance(limit, Decimal) for n in (-1, 0, 1)}
+        case = {"test": test.code, "sample": {"sex": sex.value, "age_days": age}}
+        context = context_of({**case, "value": "1"})
+        unit = {"code": test.code, "unit": test.unit}
+        said = [row({**unit, "value": f"{value:f}"}, Kind.MEASUREMENT) for value in sorted(told)]
+        results = match(Decoded(MessageType.RESULT, None, observations=tuple(said)), context, driver).results
+        for result in results:
+            if result.value is not None:
+                assert result.flag == flag(result.value, "", limits._replace(normal=None))
+        alone = [verify([result], context, rules) for result in results]
+        with monkeypatch.context() as asked:
+            asked.setattr(rules_module, "_is_calm", lambda subject: False)
+            assert [verify([result], context, rules) for result in results] == alone
+        calm += sum(1 for (verdict,) in alone if verdict.green)
+    assert calm > 500
