@@ -18,6 +18,7 @@ from drivers.wire import blocks
 from middleware.block_sender import BlockSender
 from middleware.connection import Hooks
 from middleware.journal import Journal, JournalError
+from middleware.journal_file import BLOCKS
 from middleware.recorder import Recorder
 from middleware.transports import Wire
 
@@ -28,7 +29,7 @@ class BlockConnection:
     def __init__(self, wire: Wire, journal: Journal, analyzer: str, hooks: Hooks, framing: blocks.Framing) -> None:
         """`framing`: how this analyzer marks its blocks and what it is answered."""
         self._wire, self._hooks, self._framing = wire, hooks, framing
-        self._record = Recorder(journal, wire, analyzer, "blocks")
+        self._record = Recorder(journal, wire, analyzer, BLOCKS)
         self._receiver = blocks.Receiver(framing)
         self._sender = BlockSender(framing)
         self._held: list[blocks.Block] = []  # stored and acknowledged blocks of a message that goes on
