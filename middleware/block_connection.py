@@ -125,13 +125,15 @@ class BlockConnection:
 
     async def _finish(self, raw: bytes) -> None:
         """The sender says that its blocks are a message now; they are stored already."""
-        message = self._message(self._held)
+        held, self._held = self._held, []
+        message = self._message(held)
         try:
-            await self._record.append(raw, "end of message", messages=(message,))
-        except JournalError:  # the blocks are stored: the next start finds the session without an end
-            return
-        self._held = []
-        await self._stored([message])
+            await self._record.append(raw, "end of message", (message,), owed=True)
+        except JournalError:  # its blocks are stored and acknowledged: it comes with the next commit
+            self._record.later(b"", "to be stored", ends="answered")
+            self._begun = False
+        else:
+            await self._stored([message])
 
     async def _stored(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -150,8 +152,8 @@ class BlockConnection:
             return
         message = self._message(held, incomplete=True)
         try:
-            await self._record.append(b"", how, messages=(message,), ends=how)
-        except JournalError:
+            await self._record.append(b"", how, (message,), how, owed=True)
+        except JournalError:  # it comes with the next commit
             return
         self._hooks.message(message)
 

@@ -129,17 +129,16 @@ class Connection:
             self._go_on()
 
     def _tell_kept(self, entry: Entry, wrong: str | None) -> None:
-        """The journal's word about an incomplete message. Its bytes are stored or were never acknowledged: if it is
-        not, the next start finds a session without an end."""
+        """The journal's word about an incomplete message."""
         if wrong is None:
             for message in entry.messages:
                 self._hooks.message(message)
 
-    async def _keep(self, raw: bytes, note: str, message: Message, ends: str) -> None:
-        """An incomplete message at the end of the connection."""
+    async def _keep(self, raw: bytes, note: str, message: Message, ends: str, owed: bool) -> None:
+        """An incomplete message at the end of the connection; `owed` when its frames were acknowledged."""
         try:
-            await self._record.append(raw, note, (message,), ends)
-        except JournalError:  # see _tell_kept
+            await self._record.append(raw, note, (message,), ends, owed=owed)
+        except JournalError:  # it comes later, or was never acknowledged
             return
         self._hooks.message(message)
 
@@ -281,6 +280,11 @@ class AstmConnection(Connection):
         else:
             self._record.later(event.raw, event.how.name, ends=event.how.value)
 
+    def _tell_kept(self, entry: Entry, wrong: str | None) -> None:
+        super()._tell_kept(entry, wrong)
+        if wrong is not None:
+            self._record.owe(entry)
+
     def _junk(self, event: lis1a.Junk) -> None:
         self._record.noise(event.raw)
         self._hooks.noise(event.raw)
@@ -294,7 +298,7 @@ class AstmConnection(Connection):
             self._hooks.downloads.back(self._download)
         rest = self._assembler.rest()
         if rest and self._receiver.state is not lis1a.State.NEUTRAL:
-            await self._keep(b"", "closed", self._record.message(rest, incomplete=True), "closed")
+            await self._keep(b"", "closed", self._record.message(rest, incomplete=True), "closed", owed=True)
         else:
             self._record.close("closed")
 

@@ -172,7 +172,7 @@ class Hl7Connection(Connection):
         self._talk.close()
         for event in self._receiver.close():
             if isinstance(event, mllp.Problem) and (message := self._cut(event)):
-                await self._keep(event.raw, event.what, message, "cut")
+                await self._keep(event.raw, event.what, message, "cut", owed=False)
         self._record.close("closed")
 
     def _speak(self, bodies: Sequence[bytes]) -> None:

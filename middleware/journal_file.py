@@ -66,7 +66,7 @@ _STATEMENTS = {
     "VALUES (?,?,?,?,?,?)",
     "chunk": "INSERT INTO chunk (id, session, at, data, note, frame, said, said_at) VALUES (?,?,?,?,?,?,?,?)",
     "message": "INSERT INTO message (id, analyzer, session, received_at, protocol, incomplete, body, first_chunk, "
-    "last_chunk) VALUES (?,?,?,?,?,?,?,?,?)",
+    "last_chunk) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING",  # one that is owed may have come through
     "ends": "UPDATE session SET ended_at = ?, how = ?, last_chunk = ? WHERE id = ?",
     "done": "UPDATE message SET done = ? WHERE id = ?",
 }
