@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 from drivers.driver import Driver, Message
 from drivers.wire import lis1a, mllp
+from drivers.wire.lis1a_sender import Sender
 from middleware import connection, journal_file
 from middleware.journal import Journal, JournalReader
 from middleware.settings import AnalyzerSettings
@@ -236,6 +237,66 @@ async def test_ll_14_6_2_6_sender_rests_before_it_asks_again_after_a_failure(
         assert await enq(far) == ENQ
         assert loop.time() - ended > 0.3
         await far.close()
+
+
+# ---- noise is ignored, and moves no timer ---------------------------------------------------------------------------
+
+
+async def murmur(far: Analyzer, until: Callable[[], bool]) -> None:
+    """A byte that means nothing every 50 ms, as a network box sends to keep its connection alive."""
+    async with asyncio.timeout(20):
+        while not until():
+            far.writer.write(b"\x00")
+            await asyncio.sleep(0.05)
+
+
+async def test_ll_36_6_5_2_4_receiver_noise_is_no_frame(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers, real = {**lis1a.TIMERS, "frame": lis1a.Timer("frame", 0.3, "made short")}, lis1a.Receiver
+    monkeypatch.setattr(lis1a, "Receiver", lambda free: real(free, timers))
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        assert await say(far, ENQ, *FRAMES[:2]) == ACK * 3
+        await murmur(far, lambda: bool(lines.messages))
+        assert await say(far, ENQ, *FRAMES) == ACK * 6, "the line is neutral"
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 2)
+    assert [message.incomplete for message in lines.messages] == [True, False]
+
+
+async def test_ll_36_6_5_2_4_receiver_a_frame_in_crumbs_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow line is not a silent one."""
+    timers, real = {**lis1a.TIMERS, "frame": lis1a.Timer("frame", 0.3, "made short")}, lis1a.Receiver
+    monkeypatch.setattr(lis1a, "Receiver", lambda free: real(free, timers))
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        assert await say(far, ENQ) == ACK
+        for at in range(0, len(FRAMES[0]) - 1, 2):
+            far.writer.write(FRAMES[0][:-1][at : at + 2])
+            await asyncio.sleep(0.06)
+        assert await far.ask(b"\n") == ACK
+        await far.close()
+
+
+async def test_ll_16_6_5_2_1_sender_noise_is_no_answer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an order would hang for ever on a line that is never quiet."""
+    timers = {**lis1a.TIMERS, "establish": lis1a.Timer("establish", 0.3, "made short")}
+    monkeypatch.setattr(lis1a, "Sender", lambda frames, role: Sender(frames, role, timers))
+    heard: list[bytes] = []
+
+    async def listen(far: Analyzer) -> None:
+        heard.append(await enq(far))
+
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        await far.send(QUERY)
+        assert await enq(far) == ENQ
+        listening = asyncio.create_task(listen(far))
+        await murmur(far, lambda: bool(heard))
+        await listening
+        await far.close()
+    assert heard == [EOT]
 
 
 # ---- HL7 ----------------------------------------------------------------------------------------------------------
