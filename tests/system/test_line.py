@@ -388,6 +388,7 @@ async def test_a_bug_in_one_connection_ends_that_connection_only(
         far.writer.write(b"\x021H\x0300\r\n")
         assert await asyncio.wait_for(far.reader.read(), PATIENCE) == b""
         await far.close()
+        await lines.until(lambda: lines.states["xn"].trouble == "ZeroDivisionError")
         monkeypatch.setattr(connection.AstmConnection, "_bad_frame", real)
         far = await lines.connect("xn")
         assert await far.send(MESSAGE) == ACK * 6

@@ -15,9 +15,9 @@ import pytest
 
 from drivers.driver import Driver, Message
 from drivers.wire import lis1a, mllp
-from drivers.wire.blocks import xor_byte
 from drivers.wire.lis1a_sender import Sender
 from middleware import connection, journal_file
+from middleware.garbage import HL7_HERE
 from middleware.journal import Journal, JournalReader
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import Answers
@@ -164,6 +164,34 @@ async def test_noise_before_a_session_is_a_conversation_with_an_end(path: Path) 
     assert found == [("noise", "noise"), ("LIS2-A2", "eot")]
 
 
+async def test_a_peer_that_hangs_up_while_its_frame_is_stored_is_gone(path: Path) -> None:
+    """Its end came while nobody listened: the connection ends all the same, and is not kept for ever."""
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        assert await say(far, ENQ) == ACK
+        with locked(path):
+            far.writer.write(FRAMES[0])
+            await far.close()
+            await lines.until(lambda: lines.journal.failing)
+        await lines.until(lambda: not lines.states["xn"].connected)
+
+
+async def test_half_a_message_proves_no_language(path: Path) -> None:
+    """What was said of a line that makes no sense stands until a whole message came."""
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        far.writer.write(mllp.block(ORU))
+        await lines.until(lambda: lines.states["xn"].garbage == HL7_HERE)
+        assert await say(far, ENQ, *FRAMES[:2]) == ACK * 3
+        far.writer.write(EOT)
+        await lines.until(lambda: len(lines.messages) == 1)
+        await lines.until(lambda: lines.states["xn"].messages == 1)
+        assert lines.states["xn"].garbage == HL7_HERE
+        await far.send(RESULT)
+        await lines.until(lambda: lines.states["xn"].garbage == "")
+        await far.close()
+
+
 # ---- answering ----------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +328,22 @@ async def test_ll_16_6_5_2_1_sender_noise_is_no_answer(path: Path, monkeypatch: 
     assert heard == [EOT]
 
 
+async def test_ll_36_6_5_2_4_receiver_a_new_session_has_the_whole_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EOT and the next ENQ came in one read."""
+    timers, real = {**lis1a.TIMERS, "frame": lis1a.Timer("frame", 1.0, "made short")}, lis1a.Receiver
+    monkeypatch.setattr(lis1a, "Receiver", lambda free: real(free, timers))
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        assert await say(far, ENQ, *FRAMES) == ACK * 6
+        await asyncio.sleep(0.7)
+        assert await say(far, EOT + ENQ) == ACK
+        await asyncio.sleep(0.7)
+        assert await say(far, *FRAMES) == ACK * 5
+        await far.close()
+
+
 # ---- HL7 ----------------------------------------------------------------------------------------------------------
 
 
@@ -322,60 +366,3 @@ async def test_h7_11_5_receiver_a_query_that_was_answered_is_handed_on_too(path:
         await far.close()
         await lines.until(lambda: not lines.states["bc"].connected)
     assert [message.body for message in lines.messages] == [query]
-
-
-# ---- blocks -------------------------------------------------------------------------------------------------------
-
-
-def tosoh(text: bytes) -> bytes:
-    return b"\x02" + text + b"\x03" + xor_byte(text + b"\x03")
-
-
-async def test_blocks_that_were_acknowledged_are_kept_when_the_line_breaks(path: Path) -> None:
-    async with running(path, analyzer("g8", LISTEN, "tosoh_hlc723")) as lines:
-        far = await lines.connect("g8")
-        assert await say(far, tosoh(b"8one"), tosoh(b"8two")) == ACK * 2
-        await far.close()
-        await lines.until(lambda: len(lines.messages) == 1)
-    assert [(m.body, m.incomplete) for m in lines.messages] == [(tosoh(b"8one") + tosoh(b"8two"), True)]
-    journal = Journal.open(path)
-    assert journal.recover() == []
-    journal.close()
-
-
-async def test_blocks_of_a_line_that_broke_while_the_disk_failed_come_when_it_is_back(path: Path) -> None:
-    async with running(path, analyzer("g8", LISTEN, "tosoh_hlc723")) as lines:
-        far = await lines.connect("g8")
-        assert await far.ask(tosoh(b"8one")) == ACK
-        with locked(path):
-            await far.close()
-            await lines.until(lambda: lines.journal.failing)
-        await lines.until(lambda: bool(lines.journal.unprocessed()))
-    assert [(m.body, m.incomplete) for m in JournalReader(path).unprocessed()] == [(tosoh(b"8one"), True)]
-
-
-async def test_an_end_without_blocks_is_no_message(path: Path) -> None:
-    async with running(path, analyzer("g8", LISTEN, "tosoh_hlc723")) as lines:
-        far = await lines.connect("g8")
-        far.writer.write(EOT)
-        assert await far.ask(tosoh(b"8one")) == ACK
-        far.writer.write(EOT + EOT)
-        await far.close()
-        await lines.until(lambda: not lines.states["g8"].connected)
-    assert [(m.body, m.incomplete) for m in lines.messages] == [(tosoh(b"8one"), False)]
-
-
-async def test_every_byte_of_a_line_of_blocks_is_in_the_journal(path: Path) -> None:
-    """Also those that mean nothing, and blocks that were refused."""
-    damaged = tosoh(b"8one")[:-1] + b"\x00"
-    async with running(path, analyzer("g8", LISTEN, "tosoh_hlc723")) as lines:
-        far = await lines.connect("g8")
-        far.writer.write(NAK)
-        assert await say(far, b"noise" + damaged, tosoh(b"8one")) == NAK + ACK
-        far.writer.write(EOT)
-        await lines.until(lambda: len(lines.messages) == 1)
-        await far.close()
-        await lines.until(lambda: not lines.states["g8"].connected)
-    with closing(sqlite3.connect(path)) as conn:
-        came = b"".join(bytes(data) for (data,) in conn.execute("SELECT data FROM chunk ORDER BY id"))
-    assert came == NAK + b"noise" + damaged + tosoh(b"8one") + EOT

@@ -156,3 +156,31 @@ def test_the_settings_of_a_url() -> None:
         "baudrate": 9600, "bytesize": 8, "parity": "N", "stopbits": 1, "xonxoff": False, "rtscts": False,
         "dsrdtr": False,
     }  # fmt: skip
+
+
+# ---- dialling ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_line_that_was_reached_is_soon_tried_again_whenever_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An analyzer that hangs up after every message is not punished as one that is away."""
+    pauses: list[float] = []
+    reached = [False, False, False, False, True, True, True]
+
+    async def connect() -> transports.Wire:
+        if not reached.pop(0):
+            raise ConnectionRefusedError(111, "Connection refused")
+        return transports.Wire()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if not reached:
+            raise asyncio.CancelledError
+
+    async def handle(_wire: transports.Wire) -> None:
+        return
+
+    monkeypatch.setattr(transports.random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(transports.asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await transports.Dial(connect, "there").run(handle, lambda _what, _text: None)
+    assert pauses == [0.01, 0.02, 0.04, 0.05, 0.01, 0.01, 0.01]
