@@ -328,20 +328,37 @@ async def test_ll_16_6_5_2_1_sender_noise_is_no_answer(path: Path, monkeypatch: 
     assert heard == [EOT]
 
 
-async def test_ll_36_6_5_2_4_receiver_a_new_session_has_the_whole_time(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("said", "answer"), [(EOT + ENQ, ACK), (FRAMES[0][:-4] + b"00\r\n", NAK)])
+async def test_ll_36_6_5_2_4_receiver_a_new_session_and_a_refused_frame_begin_the_time_anew(
+    said: bytes, answer: bytes, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """EOT and the next ENQ came in one read."""
+    """Also when EOT and the next ENQ came in one read."""
     timers, real = {**lis1a.TIMERS, "frame": lis1a.Timer("frame", 1.0, "made short")}, lis1a.Receiver
     monkeypatch.setattr(lis1a, "Receiver", lambda free: real(free, timers))
     async with running(path, XN) as lines:
         far = await lines.connect("xn")
-        assert await say(far, ENQ, *FRAMES) == ACK * 6
+        assert await say(far, ENQ) == ACK
         await asyncio.sleep(0.7)
-        assert await say(far, EOT + ENQ) == ACK
+        assert await say(far, said) == answer
         await asyncio.sleep(0.7)
         assert await say(far, *FRAMES) == ACK * 5
         await far.close()
+
+
+async def test_ll_14_6_2_6_sender_noise_is_no_refusal(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An analyzer that was busy once, on a noisy line, is asked again."""
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        await far.send(QUERY)
+        assert await enq(far) == ENQ
+        far.writer.write(NAK)
+        for _ in range(2 * lis1a.ATTEMPTS):
+            await asyncio.sleep(0.002)
+            far.writer.write(b"x")
+        assert await enq(far) == ENQ
+        assert len(await read_session(far)) == 1
+        await far.close()
+    assert "did not take the answer" not in caplog.text
 
 
 # ---- HL7 ----------------------------------------------------------------------------------------------------------
