@@ -58,6 +58,15 @@ def _in_words() -> Iterator[None]:
         raise _fail(str(trouble), 1) from trouble
 
 
+@contextmanager
+def _who_reads_may_leave() -> Iterator[None]:
+    """`labmitra trace … | head` has seen enough: that is no trouble. Python flushes once more at its end."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @app.command()
 def decode(
     file: Annotated[Path, typer.Argument(help="Bytes of a line, ASTM records, MLLP blocks or one HL7 message.")],
@@ -118,7 +127,7 @@ def trace(
 
     settings = _settings(config)
     try:
-        with _in_words():
+        with _in_words(), _who_reads_may_leave():
             run(settings, analyzer, since, until, follow, message, as_hex, typer.echo)
     except Wrong as wrong:
         raise _fail(str(wrong)) from wrong

@@ -18,6 +18,7 @@ from drivers.wire import blocks
 from middleware.block_sender import BlockSender
 from middleware.connection import Hooks
 from middleware.journal import Journal, JournalError
+from middleware.journal_file import BLOCKS
 from middleware.recorder import Recorder
 from middleware.transports import Wire
 
@@ -28,7 +29,7 @@ class BlockConnection:
     def __init__(self, wire: Wire, journal: Journal, analyzer: str, hooks: Hooks, framing: blocks.Framing) -> None:
         """`framing`: how this analyzer marks its blocks and what it is answered."""
         self._wire, self._hooks, self._framing = wire, hooks, framing
-        self._record = Recorder(journal, wire, analyzer, "blocks")
+        self._record = Recorder(journal, wire, analyzer, BLOCKS)
         self._receiver = blocks.Receiver(framing)
         self._sender = BlockSender(framing)
         self._held: list[blocks.Block] = []  # stored and acknowledged blocks of a message that goes on
@@ -124,13 +125,15 @@ class BlockConnection:
 
     async def _finish(self, raw: bytes) -> None:
         """The sender says that its blocks are a message now; they are stored already."""
-        message = self._message(self._held)
+        held, self._held = self._held, []
+        message = self._message(held)
         try:
-            await self._record.append(raw, "end of message", messages=(message,))
-        except JournalError:  # the blocks are stored: the next start finds the session without an end
-            return
-        self._held = []
-        await self._stored([message])
+            await self._record.append(raw, "end of message", (message,), owed=True)
+        except JournalError:  # its blocks are stored and acknowledged: it comes with the next commit
+            self._record.later(b"", "to be stored", ends="answered")
+            self._begun = False
+        else:
+            await self._stored([message])
 
     async def _stored(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -149,8 +152,8 @@ class BlockConnection:
             return
         message = self._message(held, incomplete=True)
         try:
-            await self._record.append(b"", how, messages=(message,), ends=how)
-        except JournalError:
+            await self._record.append(b"", how, (message,), how, owed=True)
+        except JournalError:  # it comes with the next commit
             return
         self._hooks.message(message)
 

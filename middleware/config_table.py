@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from middleware.problems import Problem, nearest
+from middleware.serial_place import bad_serial
 
 LISTEN_SCHEMES = frozenset({"tcp-listen", "http-listen"})
 HOST_SCHEMES = LISTEN_SCHEMES | {"tcp", "rfc2217", "socket", "http", "https"}
@@ -135,8 +136,8 @@ def bad_url(url: str, schemes: tuple[str, ...]) -> str:
     if parts.scheme not in schemes:
         return f"begins with none of {', '.join(s + ':' for s in schemes)}"
     if parts.scheme in HOST_SCHEMES:
-        return _bad_address(parts)
-    return "" if parts.path or parts.netloc else "no path"
+        return _bad_address(parts) or bad_serial(url)
+    return bad_serial(url) if parts.path or parts.netloc else "no path"
 
 
 def _bad_address(parts: SplitResult) -> str:

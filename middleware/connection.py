@@ -129,17 +129,16 @@ class Connection:
             self._go_on()
 
     def _tell_kept(self, entry: Entry, wrong: str | None) -> None:
-        """The journal's word about an incomplete message. Its bytes are stored or were never acknowledged: if it is
-        not, the next start finds a session without an end."""
+        """The journal's word about an incomplete message."""
         if wrong is None:
             for message in entry.messages:
                 self._hooks.message(message)
 
-    async def _keep(self, raw: bytes, note: str, message: Message, ends: str) -> None:
-        """An incomplete message at the end of the connection."""
+    async def _keep(self, raw: bytes, note: str, message: Message, ends: str, owed: bool) -> None:
+        """An incomplete message at the end of the connection; `owed` when its frames were acknowledged."""
         try:
-            await self._record.append(raw, note, (message,), ends)
-        except JournalError:  # see _tell_kept
+            await self._record.append(raw, note, (message,), ends, owed=owed)
+        except JournalError:  # it comes later, or was never acknowledged
             return
         self._hooks.message(message)
 
@@ -178,13 +177,11 @@ class AstmConnection(Connection):
         self._tries = 0
         self._pause = ANSWER_DELAY
         self._download: Download | None = None  # taken, and to be sent again after contention
+        self._runs: lis1a.Timer | None = None  # what the wire waits for; noise alone does not wind it up again
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            lis1a.FrameArrived: self._frame,
-            lis1a.FrameRefused: self._bad_frame,
-            lis1a.SessionBegan: self._began,
-            lis1a.SessionEnded: self._ended,
-            lis1a.Junk: self._junk,
-        }
+            lis1a.FrameArrived: self._frame, lis1a.FrameRefused: self._bad_frame, lis1a.SessionBegan: self._began,
+            lis1a.SessionEnded: self._ended, lis1a.Junk: self._junk,
+        }  # fmt: skip
 
     def _hear(self, data: bytes | None) -> None:
         if data:
@@ -192,6 +189,7 @@ class AstmConnection(Connection):
         elif data is not None:
             self._leave(slow=False)
         elif self._receiver.timer is not None:
+            self._runs = None
             self._handle(self._receiver.expire())
         elif self._due():  # the line is neutral and quiet: our turn
             self._leave(slow=True)
@@ -210,7 +208,7 @@ class AstmConnection(Connection):
             self._wire.flow(self._heard, self._seconds())
 
     def _seconds(self) -> float | None:
-        timer = self._receiver.timer
+        self._runs = timer = self._receiver.timer
         if timer is not None:
             return timer.seconds
         if self._due():
@@ -223,13 +221,15 @@ class AstmConnection(Connection):
         return bool(self._answers) or self._download is not None or (basket is not None and basket.waiting)
 
     def _handle(self, events: Sequence[lis1a.Event]) -> None:
+        ignored = bool(events)
         while events:
             for event in events:
                 self._handlers[type(event)](event)
             if self._waiting is not None:
                 return
             events = self._receiver.receive(b"")
-        self._wire.expect(self._seconds())
+        if not (ignored and self._runs is not None and self._runs is self._receiver.timer):
+            self._wire.expect(self._seconds())
 
     # ---- receiving
 
@@ -265,7 +265,7 @@ class AstmConnection(Connection):
         self._refuse(event.reason)
 
     def _began(self, event: lis1a.SessionBegan) -> None:
-        self._asking = False
+        self._asking, self._runs = False, None
         self._record.begin()
         if self._record.journal.failing:  # is the disk back? then say so by ACK
             self._wait_for(self._record.put(event.raw, "ENQ", self._committed))
@@ -282,11 +282,17 @@ class AstmConnection(Connection):
         else:
             self._record.later(event.raw, event.how.name, ends=event.how.value)
 
+    def _tell_kept(self, entry: Entry, wrong: str | None) -> None:
+        super()._tell_kept(entry, wrong)
+        if wrong is not None:
+            self._record.owe(entry)
+
     def _junk(self, event: lis1a.Junk) -> None:
         self._record.noise(event.raw)
         self._hooks.noise(event.raw)
 
     def _refuse(self, why: str) -> None:
+        self._runs = None
         self._record.say(self._receiver.refuse())
         self._hooks.refused(why)
 
@@ -295,7 +301,7 @@ class AstmConnection(Connection):
             self._hooks.downloads.back(self._download)
         rest = self._assembler.rest()
         if rest and self._receiver.state is not lis1a.State.NEUTRAL:
-            await self._keep(b"", "closed", self._record.message(rest, incomplete=True), "closed")
+            await self._keep(b"", "closed", self._record.message(rest, incomplete=True), "closed", owed=True)
         else:
             self._record.close("closed")
 
@@ -328,20 +334,22 @@ class AstmConnection(Connection):
         """One session of ours; how it ended, None when the other end closed."""
         dialect = self._dialect
         frames = lis1a.session(messages, dialect.frame_size, dialect.one_record_a_frame, dialect.bare_frames)
-        sender = lis1a.Sender(frames, lis1a.Role.HOST)
+        sender, now = lis1a.Sender(frames, lis1a.Role.HOST), asyncio.get_running_loop().time
         self._record.begin()
         self._record.say(sender.start())
         outcome: lis1a.SenderEvent | None = None
-        busy = 0
+        busy, since = 0, now()  # noise is ignored, and moves no timer
         while outcome is None:
-            timer = sender.timer
-            data = await self._wire.read(timer.seconds if timer else None)
+            timer, before = sender.timer, sender.state
+            data = await self._wire.read(max(0.0, since + timer.seconds - now()) if timer else None)
             if data == b"":
                 return None
             if data:
                 self._record.later(data, "reply")
-            outcome = self._outcome(sender.receive(data) if data else sender.expire())
-            if data and sender.state is lis1a.State.BUSY:
+            events = sender.receive(data) if data else sender.expire()
+            since = now() if events or sender.state is not before else since
+            outcome = self._outcome(events)
+            if sender.state is lis1a.State.BUSY is not before:
                 busy += 1
                 if busy == lis1a.ATTEMPTS:  # it cannot receive (6.2.7), or not for long: later, the line is neutral
                     return lis1a.Failed(f"ENQ refused {busy} times")

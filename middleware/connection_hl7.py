@@ -167,16 +167,17 @@ class Hl7Connection(Connection):
             self._speak(self._talk.heard(message.body))
         elif kind in QUERIES and not self._hooks.queries:
             self._say(self._acknowledgement(message, head, "reject", "orders are not served here"))
-        elif kind:
-            self._say(self._acknowledgement(message, head, "reject", f"{kind} is not served here"))
-            self._hooks.refused(f"{kind} is not served")
+        elif head:
+            what = kind or "a message without a type"
+            self._say(self._acknowledgement(message, head, "reject", f"{what} is not served here"))
+            self._hooks.refused(f"{what} is not served")
         self._hooks.message(message)
 
     async def _closed(self) -> None:
         self._talk.close()
         for event in self._receiver.close():
             if isinstance(event, mllp.Problem) and (message := self._cut(event)):
-                await self._keep(event.raw, event.what, message, "cut")
+                await self._keep(event.raw, event.what, message, "cut", owed=False)
         self._record.close("closed")
 
     def _speak(self, bodies: Sequence[bytes]) -> None:

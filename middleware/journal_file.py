@@ -15,6 +15,7 @@ from pathlib import Path
 from drivers.wire.lis1a import Assembler, text_of
 
 VERSION = 1
+BLOCKS = "blocks"  # the protocol of the dialects that frame otherwise than LIS01-A2
 BUSY = 5.0  # seconds to wait for another program's lock; the analyzer waits 15
 CHECKPOINT = 250  # pages: a short log is soon written over, not made longer, and then a sync costs half (measured)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,7 +66,7 @@ _STATEMENTS = {
     "VALUES (?,?,?,?,?,?)",
     "chunk": "INSERT INTO chunk (id, session, at, data, note, frame, said, said_at) VALUES (?,?,?,?,?,?,?,?)",
     "message": "INSERT INTO message (id, analyzer, session, received_at, protocol, incomplete, body, first_chunk, "
-    "last_chunk) VALUES (?,?,?,?,?,?,?,?,?)",
+    "last_chunk) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING",  # one that is owed may have come through
     "ends": "UPDATE session SET ended_at = ?, how = ?, last_chunk = ? WHERE id = ?",
     "done": "UPDATE message SET done = ? WHERE id = ?",
 }
@@ -154,17 +155,21 @@ def cut_off(conn: sqlite3.Connection) -> list[Cut]:
         "SELECT id, analyzer, protocol, first_chunk FROM session WHERE ended_at IS NULL ORDER BY id"
     ).fetchall()
     return [
-        (number, analyzer, protocol, *_assembled(conn, number, first)) for number, analyzer, protocol, first in opened
+        (number, analyzer, protocol, *_assembled(conn, number, first, protocol == BLOCKS))
+        for number, analyzer, protocol, first in opened
     ]
 
 
-def _assembled(conn: sqlite3.Connection, session: int, first: int) -> tuple[list[bytes], bytes]:
+def _assembled(conn: sqlite3.Connection, session: int, first: int, raw_blocks: bool) -> tuple[list[bytes], bytes]:
     (after,) = conn.execute(
         "SELECT coalesce(max(last_chunk), 0) FROM message WHERE session = ? AND number >= "
         "(SELECT coalesce(max(number), 0) - 10000 FROM message)", (session,),
     ).fetchone()  # fmt: skip
+    frames = _frames(conn, session, max(first, after + 1))
+    if raw_blocks:  # a message of blocks is their bytes as they came; two that are alike may be two
+        return [], b"".join(raw for (raw,) in frames)
     assembler, whole, before = Assembler(), [], b""
-    for (raw,) in _frames(conn, session, max(first, after + 1)):
+    for (raw,) in frames:
         if raw != before:  # else one that was stored too late to be acknowledged, and came again
             whole += [made.body for made in assembler.add(*text_of(raw))]
         before = raw

@@ -59,9 +59,10 @@ class Recorder:
         return entry
 
     async def append(
-        self, data: bytes, note: str, messages: Sequence[Message] = (), ends: str = "", *, frame: bool = False
-    ) -> None:
-        """`put()` for those who can wait. JournalError when it is not committed."""
+        self, data: bytes, note: str, messages: Sequence[Message] = (), ends: str = "", *, frame: bool = False,
+        owed: bool = False,
+    ) -> None:  # fmt: skip
+        """`put()` for those who can wait. JournalError when it is not committed; then it is written later if `owed`."""
         waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
         def told(_entry: Entry, wrong: str | None) -> None:
@@ -70,8 +71,21 @@ class Recorder:
 
         entry = self.put(data, note, told, frame, messages, ends)
         if (wrong := await waiter) is not None:
-            self.again(entry)
+            if owed:
+                self.owe(entry)
+            else:
+                self.again(entry)
             raise JournalError(wrong)
+
+    def owe(self, entry: Entry) -> None:
+        """It was not committed, but what its messages are made of was acknowledged before: it is written as soon as
+        the journal can be, once, with the ids it had; who waits for messages finds them in the journal."""
+        self._side.later(
+            Entry(
+                entry.session, entry.at, entry.data, entry.note, False, entry.said, entry.said_at, entry.messages,
+                entry.ends,
+            )
+        )  # fmt: skip
 
     def forget(self, entry: Entry) -> None:
         """Nobody waits for it any more: it is not written if that is not too late."""

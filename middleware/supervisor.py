@@ -192,7 +192,7 @@ class _Line:
         if what == "listening":
             self._change(address=text)
             self._recovered()
-        elif not self._state.trouble:
+        elif self._state.trouble == self._state.garbage:  # "" or what its bytes are: not known to be down
             log.warning("%s: line is down: %s", self.name, text)
             self._change(trouble=text)
         elif self._state.trouble != text:

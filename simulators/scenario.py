@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
+from math import inf
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,6 +28,7 @@ from simulators.run_any import Wanted, mouth
 from simulators.step import Step
 
 log = logging.getLogger("simulators")
+_FILE = frozenset({"title", "seed", "analyzer"})
 _ANALYZER = frozenset({"name", "simulates", "to", "listen", "pace", "seed", "play"})
 _PLAY = frozenset({"messages", "faults", "pause", "repeat", "hang_up"})
 
@@ -65,10 +67,11 @@ class Scenario:
 def read(path: Path) -> Scenario:
     """The scenario in a file. ValueError names what is wrong and where; OSError when it cannot be read."""
     data = tomllib.loads(path.read_text(encoding="utf-8"))
-    tables, seed = data.get("analyzer", []), data.get("seed", 1)
+    _only(data, _FILE, "the file")
+    tables, seed = data.get("analyzer", []), int(_number(data, "seed", 1, "the file", whole=True))
     if not isinstance(tables, list) or not tables:
         raise ValueError("there is no [[analyzer]] in it")
-    parts = tuple(_part(table, number, int(seed)) for number, table in enumerate(tables, 1))
+    parts = tuple(_part(table, number, seed) for number, table in enumerate(tables, 1))
     if len({part.name for part in parts}) != len(parts):
         raise ValueError("two analyzers have the same name")
     return Scenario(str(data.get("title", path.stem)), parts)
@@ -84,20 +87,37 @@ def _part(table: Mapping[str, Any], number: int, seed: int) -> Part:
     if not stretches:
         raise ValueError(f"{where}: there is no [[analyzer.play]] below it")
     name = str(table.get("name", simulates))
-    pace, own = float(table.get("pace", 0.0)), int(table.get("seed", seed * 100 + number))
+    if "to" in table and "listen" in table:
+        raise ValueError(f"{where}: write either to or listen")
+    pace = _number(table, "pace", 0, where)
+    own = int(_number(table, "seed", seed * 100 + number, where, whole=True))
     return Part(name, simulates, table.get("to"), table.get("listen"), pace, own, tuple(stretches))
 
 
 def _stretches(table: Mapping[str, Any], where: str, simulates: str) -> Iterator[Stretch]:
     _only(table, _PLAY, f"{where}, play")
     speaks = analyzer_of(simulates).speaks
+    where = f"{where}, play"
+    named, hang_up = table.get("faults", []), table.get("hang_up", False)
+    if not isinstance(named, list) or not all(isinstance(text, str) for text in named):
+        raise ValueError(f'{where}: faults = {named!r} is no list such as ["split", "garbage"]')
+    if not isinstance(hang_up, bool):
+        raise ValueError(f"{where}: hang_up = {hang_up!r} is neither true nor false")
     try:
-        faults = tuple(chosen(text, speaks) for text in table.get("faults", []))
+        faults = tuple(chosen(text, speaks) for text in named)
     except ValueError as error:
-        raise ValueError(f"{where}, play: {error}") from error
-    pause, hang_up = float(table.get("pause", 0.0)), bool(table.get("hang_up", False))
-    for _ in range(int(table.get("repeat", 1))):
-        yield Stretch(int(table.get("messages", 0)), faults, pause, hang_up)
+        raise ValueError(f"{where}: {error}") from error
+    pause, messages = _number(table, "pause", 0, where), int(_number(table, "messages", 0, where, whole=True))
+    for _ in range(int(_number(table, "repeat", 1, where, whole=True))):
+        yield Stretch(messages, faults, pause, hang_up)
+
+
+def _number(table: Mapping[str, Any], key: str, usual: float, where: str, whole: bool = False) -> float:
+    """A number that is not below 0. ValueError says where there is none."""
+    value = table.get(key, usual)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 <= value < inf:
+        raise ValueError(f"{where}: {key} = {value!r} is no {'whole ' if whole else ''}number from 0 on")
+    return value
 
 
 def _only(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
@@ -159,6 +179,8 @@ def run(
 
     `lines` gives an analyzer (by its name in the file) another address; `books` is the log of what was acknowledged.
     """
+    if lost := [part.name for part in scenario.parts if not (part.to or part.listen or part.name in (lines or {}))]:
+        raise ValueError(f"{lost[0]}: write to or listen, or give it an address by --line")
     said(f"{scenario.title}: {', '.join(part.name for part in scenario.parts)}")
     broken: list[str] = []
 

@@ -45,6 +45,8 @@ def run(wanted: Wanted, say: Callable[[str], None], tell: Callable[[str], None])
     """Try the peer; the exit code. `say` prints the table, `tell` the progress. KeyError, ValueError: what is wrong."""
     material = Material(wanted.driver, wanted.host, wanted.wait, tell)
     _ = material.speaks  # an unknown driver is named before anything is opened
+    if wanted.json and not wanted.json.parent.is_dir():
+        raise ValueError(f"{wanted.json} cannot be written: there is no folder {wanted.json.parent}")
     source = opener(wanted.to, wanted.listen)
     single = not (wanted.host and str(wanted.to).startswith("tcp:"))
     kind = "tcp" if (wanted.to or wanted.listen or "").startswith("tcp:") else "serial"
@@ -59,6 +61,8 @@ def run(wanted: Wanted, say: Callable[[str], None], tell: Callable[[str], None])
         return 2
     finally:
         source.close()
+    if not rows:
+        raise ValueError(f"no case is of {', '.join(wanted.clauses)}: write LL-24, ML, H7-02 or the like")
     say(table(rows))
     if wanted.json:
         about = {"driver": wanted.driver, "peer": wanted.to or wanted.listen or "", "at": _now()}

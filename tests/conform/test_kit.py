@@ -385,3 +385,10 @@ def test_no_analyzer_that_connects_is_exit_2_too() -> None:
     told: list[str] = []
     assert run_cli(Wanted("generic_astm", listen="tcp://127.0.0.1:0", wait=0.0), told.append, told.append) == 2
     assert told[0].startswith("listening on port ")
+
+
+def test_a_clause_that_nothing_tries_is_no_pass_and_no_fail() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as far:
+        wanted = Wanted("generic_astm", to=f"tcp://127.0.0.1:{far.getsockname()[1]}", clauses=("ZZ-99",))
+        with pytest.raises(ValueError, match="no case is of ZZ-99"):
+            run_cli(wanted, list, list)

@@ -52,6 +52,10 @@ def test_a_mistake_in_the_configuration_is_named(tmp_path: Path, monkeypatch: py
             ["conform", "--driver", "generic_astm", "--to", "tcp://h:1", "--listen", "tcp://h:1"],
             "say either --to",
         ),
+        (
+            ["conform", "--driver", "generic_astm", "--to", "tcp://127.0.0.1:1", "--json", "/no/such/folder.json"],
+            "there is no folder /no/such",
+        ),
         (["simulate", "scenario", "no-such-file.toml"], "no-such-file.toml"),
     ],
 )

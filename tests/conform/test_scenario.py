@@ -41,6 +41,9 @@ def results(host: Peer) -> list[bytes]:
     return [body for body in host.messages if b"\rR|" in body]
 
 
+PLAY = "[[analyzer]]\nsimulates = 'sysmex_xn'\n[[analyzer.play]]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -52,6 +55,15 @@ def results(host: Peer) -> list[bytes]:
         ("[[analyzer]]\nsimulates = 'sysmex_xn'\n[[analyzer.play]]\nwait = 3", "analyzer 1, play: there is no key"),
         ("[[analyzer]]\nsimulates = 'sysmex_xn'\n[[analyzer.play]]\n" * 2, "the same name"),
         ("= 3", "Invalid"),
+        ("sed = 3", "the file: there is no key 'sed'"),
+        ("seed = 'a'", "the file: seed = 'a' is no whole number"),
+        (PLAY + "messages = -3", "analyzer 1, play: messages = -3 is no whole number from 0 on"),
+        (PLAY + "messages = 1.5", "messages = 1.5 is no whole number"),
+        (PLAY + "pause = 'long'", "analyzer 1, play: pause = 'long' is no number from 0 on"),
+        (PLAY + "repeat = true", "repeat = True is no whole number"),
+        (PLAY + "faults = 'split'", "analyzer 1, play: faults = 'split' is no list"),
+        (PLAY + "hang_up = 'false'", "hang_up = 'false' is neither true nor false"),
+        ("[[analyzer]]\nsimulates = 'sysmex_xn'\nto = 'x'\nlisten = 'y'\n[[analyzer.play]]", "either to or listen"),
     ],
 )
 def test_a_mistake_is_named(text: str, why: str, tmp_path: Path) -> None:
@@ -59,6 +71,12 @@ def test_a_mistake_is_named(text: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError) as found:
         scenario.read(tmp_path / "file.toml")
     assert why in str(found.value)
+
+
+def test_an_analyzer_without_an_address_is_named_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "file.toml").write_text(PLAY, encoding="utf-8")
+    with pytest.raises(ValueError, match="sysmex_xn: write to or listen"):
+        scenario.run(scenario.read(tmp_path / "file.toml"), Stop(Clock()))
 
 
 def test_a_cable_pulled_by_the_scenario_is_a_new_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.driver import Message
+from drivers.driver import Message, load_driver
+from drivers.wire.blocks import Block, Receiver
 from drivers.wire.lis1a import frame
 from middleware import journal_file
 from middleware.journal import Journal, JournalError, JournalReader, Session
@@ -206,6 +207,24 @@ def test_recover_ends_what_a_crash_cut_off(path: Path) -> None:
     journal.close()
 
 
+def test_recover_keeps_blocks_as_they_came(path: Path) -> None:
+    """They are no frames of LIS01-A2: nothing of them is taken for a frame number or a checksum."""
+    capture = Path(__file__).parents[1] / "captures/tosoh_hlc723/no_result_then_flagged_in_one_message.raw"
+    tosoh = load_driver("tosoh_hlc723")
+    assert tosoh.framing is not None
+    came = [event.raw for event in Receiver(tosoh.framing).receive(capture.read_bytes()) if isinstance(event, Block)]
+    journal = Journal.open(path)
+    session = journal.session("g8", "blocks")
+    for raw in came:
+        journal.append(session, raw, "block", frame=True)
+    journal.close()
+    journal = Journal.open(path)
+    (cut,) = journal.recover()
+    assert (cut.body, cut.incomplete) == (b"".join(came), True)
+    assert len(tosoh.decode(cut).observations) == 6
+    journal.close()
+
+
 def test_finish_makes_a_message_of_its_own(journal: Journal) -> None:
     message = journal.finish("xn", None, BODY, incomplete=False, at=START)
     assert (message.body, message.received_at, message.incomplete) == (BODY, START, False)
@@ -288,5 +307,6 @@ async def test_an_append_that_is_cancelled_before_its_commit_is_not_written(path
     other.execute("ROLLBACK")
     other.close()
     await first
+    await journal.append_async(session, b"3", "frame 3", frame=True)  # what was put before it would be written before
     journal.close()
-    assert [c.data for c in JournalReader(path).chunks(session.id)] == [b"1"]
+    assert [c.data for c in JournalReader(path).chunks(session.id)] == [b"1", b"3"]

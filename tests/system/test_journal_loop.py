@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drivers.wire.blocks import xor_byte
 from drivers.wire.lis1a import frame
 from middleware import connection, journal_file, journal_loop, transports
 from middleware.journal import Entry, Journal, JournalError, JournalReader
+from tests.system import line_kit
 from tests.system.line_kit import ACK, ENQ, EOT, NAK, analyzer, running
 
 LISTEN = "tcp-listen://127.0.0.1:0"
@@ -118,30 +122,104 @@ async def test_rows_of_a_line_stand_in_the_order_of_its_bytes(path: Path) -> Non
     assert kept(path) == [ENQ, HALF, EOT, ENQ, HALF, b""]
 
 
-async def test_an_end_that_could_not_be_stored_is_found_at_the_next_start(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program writes and does not end."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def stored(path: Path) -> list[tuple[bytes, bool]]:
+    """Every message in the order they came: what it holds, and whether it is incomplete."""
+    return [(message.body, message.incomplete) for message in JournalReader(path).unprocessed()]
+
+
+@pytest.mark.parametrize("how", ["eot", "closed"])
+async def test_an_end_that_could_not_be_stored_comes_as_soon_as_the_disk_does(
+    how: str, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was acknowledged becomes an incomplete message, if not now then then."""
+    """What was acknowledged becomes an incomplete message, without a restart, and once."""
     monkeypatch.setattr(journal_file, "BUSY", 0.02)
     async with running(path, analyzer("xn", LISTEN)) as lines:
         far = await lines.connect("xn")
         assert await far.ask(ENQ) + await far.ask(HALF) == ACK * 2
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        far.writer.write(EOT)
-        await lines.until(lambda: lines.journal.failing)
-        assert await far.ask(ENQ) == NAK
-        other.execute("ROLLBACK")
-        other.close()
-        assert await far.ask(ENQ) == ACK
-        far.writer.write(EOT)
+        with locked(path):
+            if how == "eot":
+                far.writer.write(EOT)
+            else:
+                await far.close()
+            await lines.until(lambda: lines.journal.failing)
+        await lines.until(lambda: bool(stored(path)))
         await far.close()
-        await lines.until(lambda: not lines.states["xn"].connected)
-        assert lines.messages == []
+    assert stored(path) == [(b"H|\\^&|||X^1\rP|1\r", True)]
+    journal = Journal.open(path)
+    assert journal.recover() == []
+    journal.close()
+
+
+async def test_an_end_that_came_through_after_all_is_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk hung, and wrote what was given up."""
+    monkeypatch.setattr(journal_loop, "PATIENCE", 0.1)
+    monkeypatch.setattr(journal_loop, "LOOK", 0.02)
+    monkeypatch.setattr(line_kit, "Journal", HangingJournal)
+    async with running(path, analyzer("xn", LISTEN)) as lines:
+        journal = lines.journal
+        assert isinstance(journal, HangingJournal)
+        far = await lines.connect("xn")
+        assert await far.ask(ENQ) + await far.ask(HALF) == ACK * 2
+        journal.answers.clear()
+        far.writer.write(EOT)
+        await lines.until(lambda: journal.failing)
+        journal.answers.set()
+        await lines.until(lambda: not journal.failing)
+        assert await far.ask(ENQ) + await far.ask(HALF) == ACK * 2
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 1)
+    assert stored(path) == [(b"H|\\^&|||X^1\rP|1\r", True)] * 2, "that of the other session beside it"
+
+
+async def test_an_end_that_could_not_be_stored_is_found_at_the_next_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk was not back before the program ended."""
+    monkeypatch.setattr(journal_file, "BUSY", 0.02)
+    with ExitStack() as until_the_end:
+        async with running(path, analyzer("xn", LISTEN)) as lines:
+            far = await lines.connect("xn")
+            assert await far.ask(ENQ) + await far.ask(HALF) == ACK * 2
+            until_the_end.enter_context(locked(path))
+            far.writer.write(EOT)
+            await lines.until(lambda: lines.journal.failing)
+            assert await far.ask(ENQ) == NAK
+            await far.close()
+            await lines.until(lambda: not lines.states["xn"].connected)
+            assert lines.messages == []
     journal = Journal.open(path)
     assert [(m.body, m.incomplete) for m in journal.recover()] == [(b"H|\\^&|||X^1\rP|1\r", True)]
     assert JournalReader(path).chunks(1)[-1].note == "restart"
     journal.close()
+
+
+async def test_blocks_whose_end_could_not_be_stored_are_a_message_of_their_own(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the first half of the next one: that is another sample's."""
+    monkeypatch.setattr(journal_file, "BUSY", 0.02)
+    first, second = (b"\x02" + text + b"\x03" + xor_byte(text + b"\x03") for text in (b"8one", b"8two"))
+    async with running(path, analyzer("g8", LISTEN, "tosoh_hlc723")) as lines:
+        far = await lines.connect("g8")
+        assert await far.ask(first) == ACK
+        with locked(path):
+            far.writer.write(EOT)
+            await lines.until(lambda: lines.journal.failing)
+            assert await far.ask(second) == NAK
+        await lines.until(lambda: bool(stored(path)))
+        assert await far.ask(second) == ACK
+        far.writer.write(EOT)
+        await lines.until(lambda: len(lines.messages) == 1)
+        await far.close()
+    assert stored(path) == [(first, False), (second, False)]
 
 
 async def test_reading_stops_while_a_commit_hangs_and_goes_on_after_it(path: Path) -> None:

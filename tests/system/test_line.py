@@ -255,6 +255,7 @@ async def test_hl7_is_stored_then_acknowledged(path: Path) -> None:
 
 ASKED = {
     "ADT is not served": (ORU.replace(b"ORU^R01", b"ADT^A01"), [b"AR"]),
+    "H7-04: no type is no reason to be silent": (ORU.replace(b"ORU^R01", b""), [b"AR"]),
     "an ACK is never acknowledged": (ORU.replace(b"ORU^R01", b"ACK^R01"), []),
     "enhanced: accept and application": (ORU.replace(b"2.3.1||||||", b"2.5.1|||AL|AL||"), [b"CA", b"AA"]),
     "enhanced: on error only": (ORU.replace(b"2.3.1||||||", b"2.5.1|||ER|AL||"), [b"AA"]),
@@ -387,6 +388,7 @@ async def test_a_bug_in_one_connection_ends_that_connection_only(
         far.writer.write(b"\x021H\x0300\r\n")
         assert await asyncio.wait_for(far.reader.read(), PATIENCE) == b""
         await far.close()
+        await lines.until(lambda: lines.states["xn"].trouble == "ZeroDivisionError")
         monkeypatch.setattr(connection.AstmConnection, "_bad_frame", real)
         far = await lines.connect("xn")
         assert await far.send(MESSAGE) == ACK * 6

@@ -94,6 +94,16 @@ async def test_the_hosts_side_of_a_dialogue_that_was_heard_is_ours(tmp_path: Pat
     assert [block for block in said if block] == host
 
 
+async def test_an_analyzer_that_goes_on_without_a_word_on_our_answer_has_priority(tmp_path: Path) -> None:
+    """What we had to say is given up: its result is taken, and told so, at once."""
+    async with running(tmp_path / "journal", analyzer("dim", LISTEN, "siemens_dimension")) as lines:
+        far = await lines.connect("dim")
+        assert (await far.ask_until(QUERY, b"\x03")).startswith(ACK + b"\x02D")
+        assert await far.ask(RESULT, 1 + len(TAKEN)) == ACK + TAKEN
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 2)
+
+
 async def test_what_the_analyzer_refused_is_sent_again_and_at_last_given_up(tmp_path: Path) -> None:
     async with running(tmp_path / "journal", analyzer("dim", LISTEN, "siemens_dimension")) as lines:
         far = await lines.connect("dim")

@@ -298,6 +298,34 @@ async def test_an_analyzer_of_another_language_is_named(path: Path) -> None:
         await far.close()
 
 
+async def test_a_line_goes_down_and_comes_back_in_the_log_also_while_its_bytes_make_no_sense(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once each: a wrong setting and a pulled cable are two troubles."""
+    caplog.set_level(logging.INFO, "labmitra.line")
+    wires: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wires.put(writer)
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with running(path, analyzer("xn", f"tcp://127.0.0.1:{port}")) as lines:
+        far = await asyncio.wait_for(wires.get(), PATIENCE)
+        far.write(mllp.block(ORU))
+        await lines.until(lambda: lines.states["xn"].garbage == HL7_HERE)
+        server.close()
+        far.close()
+        await lines.until(lambda: "cannot be reached" in lines.states["xn"].trouble)
+        server = await asyncio.start_server(accepted, "127.0.0.1", port)
+        far = await asyncio.wait_for(wires.get(), PATIENCE)
+        await lines.until(lambda: lines.states["xn"].connected)
+        far.close()
+        server.close()
+    told = [record.getMessage().partition(": ")[2].partition(":")[0] for record in caplog.records]
+    assert told[1:3] == ["line is down", "line is back"]
+
+
 async def test_what_was_said_of_a_line_ends_with_a_message_also_after_the_line_began_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

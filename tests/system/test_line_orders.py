@@ -175,7 +175,17 @@ async def nothing_more(far: Analyzer) -> bool:
     return True
 
 
-async def test_ml_03_the_next_order_leaves_when_the_one_before_was_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["generic_hl7", "biosystems_ba400"])
+def test_h7_03_2_9_sender_every_message_has_a_control_id_of_its_own(name: str) -> None:
+    """A reply names its message by it, and by nothing else."""
+    driver = load_driver(name)
+    work = [WorkOrder(f"10763260042{number}", ("GLU", "UREA")) for number in range(9)]
+    made = [*driver.push(work, Stamp("20261122100000", "D01")), *driver.push(work, Stamp("20261122100000", "D02"))]
+    ids = [hl7.parse(message)[0]["10"] or "" for message in made]
+    assert len(set(ids)) == len(ids) == 18 and all(0 < len(one) <= 20 for one in ids)
+
+
+async def test_ml_03_sender_the_next_order_leaves_when_the_one_before_was_answered(tmp_path: Path) -> None:
     waits = basket(LAW, 1, 2)
     async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
         far = await lines.connect("ba")
@@ -204,7 +214,7 @@ async def test_ml_03_the_next_order_leaves_when_the_one_before_was_answered(tmp_
         (lambda to: reply(to, orders="ORC|OK|1\rORC|UA|2\r"), "1 tests the analyzer cannot take (UA)"),
     ],
 )
-async def test_h7_04_an_order_that_is_refused_says_why_and_the_next_is_sent(
+async def test_h7_04_sender_an_order_that_is_refused_says_why_and_the_next_is_sent(
     tmp_path: Path, answered: Callable[[list[hl7.Segment]], bytes], why: str
 ) -> None:
     waits = basket(LAW, 1, 2)
@@ -217,7 +227,7 @@ async def test_h7_04_an_order_that_is_refused_says_why_and_the_next_is_sent(
     assert outcomes(waits) == [(1, Outcome.REFUSED, why), (2, Outcome.SENT, "")]
 
 
-async def test_ml_05_without_a_reply_it_fails_and_a_reply_to_something_else_is_none(
+async def test_ml_05_sender_without_a_reply_it_fails_and_a_reply_to_something_else_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_hl7, "PATIENCE", 0.2)
@@ -232,7 +242,7 @@ async def test_ml_05_without_a_reply_it_fails_and_a_reply_to_something_else_is_n
     assert outcomes(waits) == [(1, Outcome.FAILED, "no reply in 30 s")]
 
 
-async def test_h7_02_2_9_3_after_ca_the_word_on_the_content_counts(
+async def test_h7_02_2_9_3_sender_after_ca_the_word_on_the_content_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An analyzer that says CA and no more has taken it, but the next one waits as long as for a reply."""

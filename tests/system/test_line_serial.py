@@ -7,13 +7,17 @@ import os
 import pty
 import tty
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import serial
 
 from drivers.wire import lis1a
-from middleware import serial_wire, transports
+from middleware import serial_wire, supervisor, transports
+from middleware.journal import Journal
+from middleware.supervisor import LineState
 from tests.system.line_kit import ACK, ENQ, EOT, PATIENCE, Analyzer, analyzer, running
 
 MESSAGE = b"H|\\^&|||X^1\rP|1\rO|1|S1||^^^GLU\r" + b"R|1|^^^GLU|5.4|mmol/L\r" * 60 + b"L|1|N\r"
@@ -156,3 +160,50 @@ def test_the_settings_of_a_url() -> None:
         "baudrate": 9600, "bytesize": 8, "parity": "N", "stopbits": 1, "xonxoff": False, "rtscts": False,
         "dsrdtr": False,
     }  # fmt: skip
+
+
+# ---- dialling ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_line_that_was_reached_is_soon_tried_again_whenever_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An analyzer that hangs up after every message is not punished as one that is away."""
+    pauses: list[float] = []
+    reached = [False, False, False, False, True, True, True]
+
+    async def connect() -> transports.Wire:
+        if not reached.pop(0):
+            raise ConnectionRefusedError(111, "Connection refused")
+        return transports.Wire()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if not reached:
+            raise asyncio.CancelledError
+
+    async def handle(_wire: transports.Wire) -> None:
+        return
+
+    monkeypatch.setattr(transports.random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(transports.asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await transports.Dial(connect, "there").run(handle, lambda _what, _text: None)
+    assert pauses == [0.01, 0.02, 0.04, 0.05, 0.01, 0.01, 0.01]
+
+
+async def test_refusals_are_counted_for_the_laboratorys_own_day(tmp_path: Path) -> None:
+    """What was refused yesterday is no trouble of today's; midnight is the laboratory's (18:30 UTC)."""
+    clock = [datetime(2026, 1, 30, 18, 29, tzinfo=UTC)]
+    states: list[LineState] = []
+    journal = Journal.open(tmp_path / "journal")
+    line = supervisor._Line(
+        analyzer("xn", "tcp-listen://127.0.0.1:0"), ZoneInfo("Asia/Kolkata"), journal, lambda _message: None,
+        states.append, lambda: clock[0], supervisor.nothing_known, None,
+    )  # fmt: skip
+    line._refused("wrong checksum")
+    line._refused("wrong checksum")
+    line._publish()
+    clock[0] += timedelta(minutes=1)
+    line._refused("wrong checksum")
+    line._publish()
+    journal.close()
+    assert [state.refused for state in states] == [2, 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,3 +209,20 @@ def test_the_command(tmp_path: Path, command: Callable[..., tuple[int, str]]) ->
     code, text = command("xn550", "--since", "soon")
     assert code == 2 and '"soon" is no time' in text
     journal.close()
+
+
+def test_who_reads_the_output_may_leave(tmp_path: Path, command: Callable[..., tuple[int, str]]) -> None:
+    """`| head` is no trouble with a disk."""
+    assert command("xn550")[0] == 0  # the configuration stands
+    (tmp_path / "var").mkdir(exist_ok=True)
+    journal = Journal.open(tmp_path / "var" / "journal.sqlite3")
+    for _ in range(5):
+        journal.append(journal.session("xn550", "LIS2-A2"), b"C|1|x\r" * 10_000, "frame 1")
+    journal.close()
+    words = [sys.executable, "-m", "labmitra", "trace", "xn550"]
+    here = Path(labmitra.__file__).parent
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=here) as shown:
+        assert shown.stdout is not None and shown.stderr is not None
+        assert shown.stdout.readline().startswith("── ".encode())
+        shown.stdout.close()
+        assert (shown.wait(60), shown.stderr.read()) == (0, b"")

@@ -99,3 +99,11 @@ def test_a_record_without_end_is_cut_and_shown_as_incomplete() -> None:
         assert sum(len(each.body) for each in made) >= 100 * frames - 1000
     assert not any(each.complete for each in made)
     assert b"".join(each.body for each in made) + assembler.rest() == b"x" * 10_000
+
+
+@pytest.mark.parametrize("text", [b" ", b"\r", b"\r\n \r"])
+def test_blanks_after_the_l_record_are_no_incomplete_message(text: bytes) -> None:
+    assembler = Assembler()
+    assert assembler.add(A, True) == [Assembled(A)]
+    assert assembler.add(text, False) == []
+    assert assembler.rest() == b""

@@ -110,6 +110,13 @@ def test_ll_10_6_1_3_receiver_enq_after_half_a_frame_restarts() -> None:
     assert heard.replies == ACK * 2
 
 
+def test_ll_10_6_1_3_receiver_enq_and_a_frame_after_half_a_frame_restart_without_waiting() -> None:
+    """Its end mark is that of the new frame: their checksum is nobody's, and no reason to refuse the new one."""
+    heard = hear(ENQ + GOOD + b"\x022P|1" + ENQ + frame(1, MESSAGE, True) + EOT)
+    assert [said[0] for said in heard.said] == ["began", "frame", "ended", "began", "frame", "ended"]
+    assert (heard.messages, heard.incomplete) == ([MESSAGE], [b"H|\\^&\r"])
+
+
 @pytest.mark.parametrize("cut", [1, 2])
 def test_ll_20_6_3_1_2_receiver_a_tail_that_never_comes_is_not_awaited(cut: int) -> None:
     answering, clock = timed(ENQ + GOOD[:-cut])

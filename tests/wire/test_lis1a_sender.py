@@ -230,6 +230,8 @@ def test_ll_28_6_3_4_4_sender_takes_eot_for_ack_and_gives_way_after_the_message(
         sender.start()
     Clock(sender).wait(15)
     assert sender.start() == ENQ
+    assert replies(sender, ACK * 3) == [Send(TWO[0]), Send(TWO[1]), Send(EOT), Sent()]
+    assert sender.start() == ENQ, "nobody asked for the line this time"
 
 
 def test_ll_25_6_3_4_sender_takes_nothing_for_a_reply_that_came_before_the_frame() -> None:

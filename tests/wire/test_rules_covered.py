@@ -38,9 +38,10 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {  # rule: the clauses it may be
     "RC-33": ("8.4.3", BOTH), "RC-34": ("11 12.3", BOTH), "RC-35": ("11.13", R), "RC-36": ("6.12", R),
     "RC-37": ("9.9", R),
     # blocks: MLLP releases 1 and 2, whose pages have no numbers
-    "ML-01": ("", BOTH), "ML-02": ("", R), "ML-03": ("", R), "ML-04": ("", R), "ML-05": ("", R), "ML-06": ("", BOTH),
+    "ML-01": ("", BOTH), "ML-02": ("", R), "ML-03": ("", BOTH), "ML-04": ("", R),
+    "ML-05": ("", BOTH), "ML-06": ("", BOTH),
     # HL7 v2: chapter 2 by section of v2.5.1, else the chapter
-    "H7-01": ("2.9.2", R), "H7-02": ("2.9.3", R), "H7-03": ("2.9", R), "H7-04": ("", R), "H7-05": ("", R),
+    "H7-01": ("2.9.2", R), "H7-02": ("2.9.3", BOTH), "H7-03": ("2.9", BOTH), "H7-04": ("", BOTH), "H7-05": ("", R),
     "H7-06": ("2.6", BOTH), "H7-07": ("2.7", BOTH), "H7-08": ("2.5.3", R), "H7-09": ("", BOTH), "H7-10": ("7", R),
     "H7-11": ("4 5", R), "H7-12": ("2.8", BOTH),
 }  # fmt: skip
