@@ -201,8 +201,7 @@ class AstmConnection(Connection):
         if self._asked:
             self._leave(slow=True)
             return
-        events = self._receiver.receive(b"")
-        if events:
+        if events := self._receiver.receive(b""):
             self._handle(events)
         if self._waiting is None:
             self._wire.flow(self._heard, self._seconds())
