@@ -187,6 +187,9 @@ class Receiver:
                 return [arrived]
             if (event := self._alone(data, number, start)) is not None:
                 return [event]
+        elif data == b"\x05" and not buffer and self.state is _NEUTRAL:
+            self.state = _BEGUN
+            return [SessionBegan(data)]
         if data:
             if len(buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
