@@ -87,8 +87,9 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
         fields = lines[at].split(marks.field)
         kind = fields[0]
         if kind not in _BELOW:
-            marks = lis2a.following(lines[at], marks)
-            fields = lines[at].split(marks.field)
+            if at:  # the first has named its delimiters already
+                marks = lis2a.following(lines[at], marks)
+                fields = lines[at].split(marks.field)
             kind = fields[0].strip().upper()  # 5.5: the letter is case-insensitive
         at += 1
         if kind == "R":
