@@ -83,7 +83,8 @@ class Reader:
     def _says(self, marks: list[tuple[tuple[str, Get], str]], above: Above) -> bool:
         for (record, get), value in marks:
             source = above.get(record)
-            if source is not None and (get(source) or "").strip().upper() == value:
+            found = get(source) if source is not None else None
+            if found and found.strip().upper() == value:
                 return True
         return False
 
