@@ -61,7 +61,7 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     if asked:
         asked.sort(key=lambda one: not one[0])  # each id beside the text that asked for it; those without one come last
     return Decoded(
-        type=_type(use, message, header, met),
+        type=_type(use, message, header, mode, met),
         sender=sender,
         sent_at=use.plain(_sent(header, 14)),
         observations=observations,
@@ -87,8 +87,9 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
         fields = lines[at].split(marks.field)
         kind = fields[0]
         if kind not in _BELOW:
-            marks = lis2a.following(lines[at], marks)
-            fields = lines[at].split(marks.field)
+            if at:  # the first has named its delimiters already
+                marks = lis2a.following(lines[at], marks)
+                fields = lines[at].split(marks.field)
             kind = fields[0].strip().upper()  # 5.5: the letter is case-insensitive
         at += 1
         if kind == "R":
@@ -116,6 +117,7 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
     return met
 
 
+_RESULT, _OTHER = MessageType.RESULT, MessageType.OTHER  # looked up once: a member of an Enum is slow to reach
 _BELOW = lis2a.RECORD_TYPES - {"H"}  # what cannot bring other delimiters
 _REPORTS = frozenset("FCPXIYZR")  # 8.4.26: O and Q are orders, and none is one too
 _ENDS = {"H": ("P", "O"), "P": ("O",), "O": ()}  # a record ends all of its own and lower levels (RC-04)
@@ -130,20 +132,18 @@ def _other(met: _Met, fields: list[str], marks: Delimiters, kind: str) -> None:
         met.problems.append(f"a line that is no record: {marks.field.join(fields)[:30]!r}")
 
 
-def _type(use: Reader, message: Message, header: list[str], met: _Met) -> MessageType:
+def _type(use: Reader, message: Message, header: list[str], mode: str | None, met: _Met) -> MessageType:
     if message.incomplete:
         return MessageType.INCOMPLETE
     if met.queries and not met.rows:
         return MessageType.QUERY_CANCEL if _cancels(use.form, met.queries) else MessageType.QUERY
-    if training(_sent(header, 12)):
-        return MessageType.OTHER
-    if use.is_calibration({"H": header}):
+    if training(mode):
+        return _OTHER
+    if use.calibrations and use.is_calibration({"H": header}):
         return MessageType.CALIBRATION
     if met.controls == {True}:
         return MessageType.QC
-    if met.rows or met.reports:
-        return MessageType.RESULT
-    return MessageType.OTHER
+    return _RESULT if met.rows or met.reports else _OTHER
 
 
 def _cancels(form: Form, queries: list[Record]) -> bool:

@@ -31,9 +31,9 @@ _new = tuple.__new__  # a tuple's own: what a named tuple's constructor does, wi
 Observe = Callable[[Fields, Standing, int], Observation]
 KindOf = Callable[..., Kind]
 Retell = Callable[[Observation, Fields, Standing], Observation]
-Run = Callable[["list[str]", int, Standing, "Ending", "list[Observation]"], int]
-"""Given are the lines, the place of the first to read, what stands above them, how they end, and the rows before them,
-to which they are added. Comes back the place of the first line that was not read."""
+Run = Callable[["list[str]", int, Standing, Fields, "list[Observation]"], int]
+"""Given are the lines, the place of the first to read, what stands above them, the fields of the row before them, and
+the rows up to that one, to which they are added. Comes back the place of the first line that was not read."""
 
 
 class Columns(NamedTuple):
@@ -152,16 +152,6 @@ def commented(row: Observation, comment: str) -> Observation:
 # ---- rows that end alike ------------------------------------------------------------------------------------------
 
 
-class Ending(NamedTuple):
-    """How rows below the same records end: the text from the first field on that no table of texts is kept for, with
-    the mark before it ("" when they have no such field); the marks between the value and that; the time of a row that
-    ends so."""
-
-    text: str
-    marks: int
-    time: str | None
-
-
 class Middles(Remembered[tuple[Any, ...]]):
     """What the texts between value and ending say: unit, flags, range, status, aspect, how many marks are in it."""
 
@@ -201,22 +191,6 @@ def plan(use: Reader, of: Columns) -> Plan | None:
     return Plan(cuts, ends, Middles(read), aspect if aside else -1)
 
 
-def ender(use: Reader, planned: Plan | None) -> Callable[[Fields, Standing], Ending | None]:
-    """The function that says how a row ends, given its fields and what stands above; None when it is too short."""
-    mark = use.dialect.field
-
-    def ending(fields: Fields, standing: Standing) -> Ending | None:
-        if planned is None or len(fields) <= planned.cuts:
-            return None
-        cuts, ends, _, _ = planned
-        time = use.time_of(fields, standing)
-        if len(fields) <= ends:  # it has no time of its own
-            return Ending("", len(fields) - cuts - 1, time)
-        return _new(Ending, (mark + mark.join(fields[ends:]), ends - cuts - 1, time))
-
-    return ending
-
-
 def _own_time(use: Reader, of: Columns, ends: int) -> Callable[[list[str], Standing], str | None]:
     """The function that takes the time out of a row that ends otherwise than the row before it, given what stands
     before the ending and each field of it."""
@@ -231,23 +205,25 @@ def _own_time(use: Reader, of: Columns, ends: int) -> Callable[[list[str], Stand
 
 
 def runner(use: Reader, of: Columns, planned: Plan | None) -> Run:
-    """The function that reads rows that end alike, and only these: from a line on, up to the first other one."""
+    """The function that reads rows that end like the row before them, and only these: up to the first other one."""
     if planned is None:
-        return lambda _lines, at, _standing, _ending, _rows: at
+        return lambda _lines, at, _standing, _fields, _rows: at
     cuts, ends, middles, aspect_at = planned
     named, aspects, (code_at, value_at) = of.said[0], of.said[7], of.at[:2]
     mark, letter, component = use.dialect.field, use.dialect.row, use.dialect.component
     whole, read_value, read_coded, masked = _whole(use.form), _stripped(use), use.coded, use.masked.fullmatch
     kind_of, retold, own_time = _unlisted(use.form, use.dialect), _retelling(use), _own_time(use, of, ends)
 
-    def run(lines: list[str], at: int, standing: Standing, ending: Ending, rows: list[Observation]) -> int:
-        sample_id, (text, marks, usual), before, behind = standing[1], ending, len(rows), ending[0].count(mark)
+    def run(lines: list[str], at: int, standing: Standing, fields: Fields, rows: list[Observation]) -> int:
+        marks, behind = min(len(fields), ends) - cuts - 1, len(fields) - ends  # up to the ending, in it; -1: none
+        text = mark + mark.join(fields[ends:]) if behind > 0 else ""
+        usual = rows[-1].observed_at if retold is None else use.time_of(fields, standing)
+        sample_id, before = standing[1], len(rows)
         for ordinal, line in enumerate(islice(lines, at, None), before + 1):
             pieces = line.split(mark, cuts)
             if pieces[0] != letter or len(pieces) <= cuts:
                 break
-            rest = pieces[cuts]
-            middle, time = rest.removesuffix(text), usual
+            middle, time = (rest := pieces[cuts]).removesuffix(text), usual
             if middle is rest and text:  # a time of its own: what stands before it must have as many marks, too
                 parts = rest.rsplit(mark, behind)
                 middle, time = parts[0], own_time(parts, standing)

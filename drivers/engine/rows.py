@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from drivers.engine.form import Form, a_measurement
-from drivers.engine.observe import columns, ender, observer, plan, runner
+from drivers.engine.observe import columns, observer, plan, runner
 from drivers.engine.texts import Above, Dialect, Fields, Get, Named, Remembered, Standing, getter, listed
 from drivers.engine.words import Decoded, Kind, Observation
 from drivers.wire.fields import part, place
@@ -44,7 +44,7 @@ class Reader:
         self.time_places = [self.index(address) for address in listed(form.observed_at) if self.in_rows(address)]
         of = columns(self)
         planned = plan(self, of)
-        self.observation, self.ending, self.run = observer(self, of), ender(self, planned), runner(self, of, planned)
+        self.observation, self.run = observer(self, of), runner(self, of, planned)
 
     def _many(self, addresses: str | tuple[str, ...]) -> list[tuple[str, Get]]:
         return [self.spot(address) for address in listed(addresses)]
@@ -83,7 +83,8 @@ class Reader:
     def _says(self, marks: list[tuple[tuple[str, Get], str]], above: Above) -> bool:
         for (record, get), value in marks:
             source = above.get(record)
-            if source is not None and (get(source) or "").strip().upper() == value:
+            found = get(source) if source is not None else None
+            if found and found.strip().upper() == value:
                 return True
         return False
 
@@ -102,8 +103,7 @@ class Reader:
     ) -> int:
         """Add the rows from a line on that end as the row before them does, which is given by its fields; the place of
         the first that does not."""
-        ending = self.ending(fields, standing) if mark == self.dialect.field else None
-        return at if ending is None else self.run(lines, at, standing, ending, rows)
+        return self.run(lines, at, standing, fields, rows) if mark == self.dialect.field else at
 
     def time_of(self, fields: Fields, standing: Standing) -> str | None:
         """The time of a row."""

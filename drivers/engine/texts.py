@@ -87,23 +87,23 @@ def listed(addresses: str | tuple[str, ...]) -> tuple[str, ...]:
 def getter(where: Place, dialect: Dialect) -> Get:
     """A function that takes the text at a place out of a row's fields, as sent; None when not sent."""
     index = where.field - dialect.first
-    mark, wanted = dialect.component, where.component
+    mark, repeat, wanted = dialect.component, dialect.repeat, where.component
 
     def whole(fields: Fields) -> str | None:
         return fields[index] if index < len(fields) else None
 
     def inside(fields: Fields) -> str | None:
-        return part(fields[index], where, dialect.repeat, mark, dialect.sub) if index < len(fields) else None
+        return part(fields[index], where, repeat, mark, dialect.sub) if index < len(fields) else None
 
     def component(fields: Fields) -> str | None:
         if index >= len(fields):
             return None
         text = fields[index]
-        if mark not in text or dialect.repeat in text:
-            return inside(fields)
+        if mark not in text or repeat in text:
+            return text if wanted == 1 and repeat not in text else inside(fields)
         parts = text.split(mark)
         return parts[wanted - 1] if wanted <= len(parts) else None
 
     if not wanted and not where.repeat:
         return whole
-    return inside if where.repeat or where.sub or not mark or not dialect.repeat else component
+    return inside if where.repeat or where.sub or not mark or not repeat else component

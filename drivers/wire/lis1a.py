@@ -68,7 +68,7 @@ _HEX_DIGITS = "0123456789ABCDEFabcdef"
 _HEX = {(high + low).encode(): int(high + low, 16) for high in _HEX_DIGITS for low in _HEX_DIGITS}
 _NEUTRAL, _FRAMES = State.NEUTRAL, State.FRAMES  # looked up once: a member of an Enum is slow to reach by its name
 _BEGUN = RECEIVER[_NEUTRAL, Signal.ENQ].next
-_OFFERED = RECEIVER[_FRAMES, Signal.GOOD].next
+_OFFERED, _DONE = RECEIVER[_FRAMES, Signal.GOOD].next, RECEIVER[_FRAMES, Signal.EOT].next
 _TAKEN, _ACK = (step := RECEIVER[_OFFERED, Signal.ACCEPT]).next, step.write
 _AFTER = tuple([(after, b"\x02%d" % after) for after in (*range(1, 8), 0)])  # the next number and its start, 6.3.2
 _TAILS = tuple([b"%02X\r\n" % total for total in range(256)])  # how a frame ends whose bytes add up to this, 6.3.3
@@ -85,6 +85,9 @@ class Ended(Enum):
     EOT = "eot"
     ENQ = "enq"
     TIMEOUT = "timeout"
+
+
+_EOT = Ended.EOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,9 @@ class Receiver:
                 return [arrived]
             if (event := self._alone(data, number, start)) is not None:
                 return [event]
+        elif data == b"\x05" and not buffer and self.state is _NEUTRAL:
+            self.state = _BEGUN
+            return [SessionBegan(data)]
         if data:
             if len(buffer) + len(data) > 2 * self._limit and not self._listening:
                 raise WireError("the analyzer sends on without waiting for an answer")
@@ -266,7 +272,8 @@ class Receiver:
     def _alone(self, data: bytes, number: int, start: bytes) -> Event | None:
         """What else may be alone in its read: EOT, a plain frame that ends with ETB; None, which changes nothing."""
         if data == b"\x04":
-            return self._ended(Ended.EOT, Signal.EOT, data)
+            self.state, self._last, self._offered = _DONE, None, None
+            return SessionEnded(_EOT, data)
         head, _, tail = data.partition(_ETB)
         text = head.removeprefix(start)
         if tail != _TAILS_ETB[adler32(head) & 0xFF] or not len(text) + 2 == len(head) <= 256 or ETX in text:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drivers.wire.lis1a_states import CR, LF
+from drivers.wire.lis1a_states import LF
 
 MAX_MESSAGE = 32_000_000  # bytes; images travel in messages, endless lines do not
 _ENDS, _HEAD, _TAIL = (b"\r", b"\n"), b"Hh", b"Ll"
@@ -40,7 +40,8 @@ class Assembler:
 
     def add(self, text: bytes, last: bool) -> Sequence[Assembled]:
         """The messages that this frame ends: none, one, or several that a careless analyzer put in one frame."""
-        if text and not self._open and text[-1] == CR and CR not in text[:-1] and LF not in text:  # one record, whole
+        _, end, more = text.partition(b"\r")
+        if end and not more and not self._open and LF not in text:  # one record, whole
             size = self._size + len(text)
             if text[0] not in _SPECIAL and size <= self._limit:
                 self._whole.append(text)
