@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from threading import Event
 
 from simulators import fault_lines as lines
@@ -126,8 +127,11 @@ def _proved(kind: str, name: str, value: str, usual: str) -> str:
     try:
         if name == "charset":
             codecs.lookup(value)
-        good = name in ("charset", "sample") or name == "days" or float(value) >= (name in ("baud", "pieces"))
-        float(value if name == "days" else "0")
+        if name in ("charset", "sample"):
+            return value
+        number = int(value) if name == "times" else float(value)
+        least = -inf if name == "days" else name in ("baud", "pieces")
+        good = least <= number <= 1 if name == "rate" else least <= number < inf
     except (ValueError, LookupError):
         good = False
     if not good:

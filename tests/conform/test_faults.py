@@ -244,6 +244,9 @@ def test_a_frame_over_our_own_limit_is_refused_in_one_piece_too() -> None:
         ("split:size=3", "ASTM", "has no option 'size'"),
         ("split:pieces=many", "ASTM", "cannot use pieces='many'"),
         ("slow:baud=0", "HL7", "cannot use baud='0'"),
+        ("garbage:rate=2", "ASTM", "cannot use rate='2'"),
+        ("garbage:times=0.5", "ASTM", "cannot use times='0.5'"),
+        ("silence:seconds=inf", "ASTM", "cannot use seconds='inf'"),
         ("wrong_charset:charset=klingon", "HL7", "cannot use charset='klingon'"),
     ],
 )
