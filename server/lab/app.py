@@ -7,6 +7,7 @@ import, no globals: two labs in one process are two apps.
 from __future__ import annotations
 
 import hashlib
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def create_app(lab: Lab) -> FastAPI:
     app = FastAPI(title="Lab Mitra", docs_url=None, redoc_url=None, openapi_url=None)
     counts = Counts()
     app.state.lab = lab
+    app.state.ending = threading.Event()  # set when the process is told to stop
     app.state.strings = Strings.load(lab.settings.config)
     app.state.refusals = Refusals.of(app.state.strings)
     app.state.sessions = Sessions(lab.settings.secret, timedelta(minutes=lab.settings.web.session_minutes))

@@ -31,12 +31,13 @@ def serve(settings: Settings) -> int:
     sound.url_must_be_whole(settings.database_url, sound.LAB)
     lab = open_lab(settings)
     scheduler = start_outbox(lab)
+    app = create_app(lab)
     config = uvicorn.Config(
-        create_app(lab), host=settings.web.host, port=settings.web.port, access_log=False, log_level="warning",
+        app, host=settings.web.host, port=settings.web.port, access_log=False, log_level="warning",
         timeout_graceful_shutdown=3,
     )  # fmt: skip
     try:
-        return server.serve(config)
+        return server.serve(config, app.state.ending.set)
     finally:
         scheduler.shutdown(wait=True)
         lab.engine.dispose()

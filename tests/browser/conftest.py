@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
 @pytest.fixture
 def serve() -> Iterator[Callable[[Any], str]]:
     """`serve(app)` starts it on an ephemeral port and gives its address; all are stopped at the end."""
-    running: list[tuple[Server, threading.Thread]] = []
+    running: list[tuple[Server, threading.Thread, Any]] = []
 
     def start(served: Any) -> str:
         bound = socket.socket()
@@ -90,11 +90,13 @@ def serve() -> Iterator[Callable[[Any], str]]:
         thread.start()
         while not server.started and thread.is_alive():
             threading.Event().wait(0.01)
-        running.append((server, thread))
+        running.append((server, thread, served))
         return f"http://127.0.0.1:{bound.getsockname()[1]}"
 
     yield start
-    for server, thread in running:
+    for server, thread, served in running:
+        if ending := getattr(served.state, "ending", None):
+            ending.set()  # the streams of open pages
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive()
@@ -118,13 +120,16 @@ def log_in(page: Any, site: str) -> Iterator[Callable[..., Any]]:
     def go(username: str, language: str = "en", path: str = "/") -> Any:
         page.goto(f"{site}/login?next={path}")
         if page.locator("html").get_attribute("lang") != language:
-            page.locator(".language button").click()
+            with page.expect_navigation():
+                page.locator(".language button").click()
         page.locator("[name=username]").fill(username)
         page.locator("[name=password]").fill(PASSWORD)
-        page.locator("button.primary").click()
+        with page.expect_navigation():  # ends when the page's script is there: keys before it are only typed
+            page.locator("button.primary").click()
         if page.locator("html").get_attribute("lang") != language:
             page.goto(site)
-            page.locator(".language button").click()
+            with page.expect_navigation():
+                page.locator(".language button").click()
             page.goto(site + path)
         return page
 

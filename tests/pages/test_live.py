@@ -31,3 +31,10 @@ async def test_a_quiet_line_is_kept_open_with_comments(lab):
 
 def test_needs_a_log_in(client_as):
     assert client_as(None).client.get("/live").headers["location"] == "/login"
+
+
+def test_it_ends_with_the_process(client_as, app):
+    """An open page would otherwise hold the process until it is cut off, with a traceback in the log."""
+    app.state.ending.set()
+    told = client_as("technician").client.get("/live").text  # returns: the stream has an end
+    assert told.startswith("retry: 2000\nevent: counters\n") and told.count("event:") == 1

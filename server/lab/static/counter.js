@@ -36,6 +36,7 @@ if (box) {
     }
   });
   document.addEventListener("change", (event) => event.target.name === "tests" && count());
+  if (box.value) filter(); // typed before this file was here, or kept by the browser when one comes back
   count();
 }
 
