@@ -11,6 +11,7 @@ import pytest
 
 from drivers.driver import Driver, Message, Stamp, WorkOrder, load_driver
 from drivers.wire import hl7, lis1a, mllp
+from drivers.wire.lis1a import Sender
 from middleware import connection, connection_hl7
 from middleware.downloads import Basket, Download, Outcome, Told
 from middleware.settings import AnalyzerSettings
@@ -93,6 +94,31 @@ async def test_6_5_1_2_an_order_refused_six_times_fails_and_the_line_goes_on(tmp
         assert await far.send(RESULT) == ACK * 6
         await far.close()
     assert outcomes(waits) == [(1, Outcome.FAILED, "frame 1 refused 6 times")]
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+async def test_ll_28_6_3_5_sender_after_an_interrupt_the_line_is_the_analyzers(
+    speaks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EOT instead of ACK: the order is taken, the next one waits 15 s or until the analyzer has sent its message."""
+    timers = {**lis1a.TIMERS, "interrupt": lis1a.Timer("interrupt", 60, "longer than the test")}
+    monkeypatch.setattr(lis1a, "Sender", lambda frames, role: Sender(frames, role, timers))
+    waits = basket(ASTM, 1, 2)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        assert await enq(far) == ENQ
+        far.writer.write(ACK)
+        await asyncio.wait_for(far.reader.readuntil(b"\n"), PATIENCE)
+        assert await far.ask(EOT) == EOT
+        await lines.until(lambda: bool(outcomes(waits)))
+        if speaks:
+            assert await far.send(RESULT) == ACK * 6
+            assert await enq(far) == ENQ
+        else:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(far.reader.readexactly(1), 0.2)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.SENT, "")]
 
 
 async def test_6_2_6_an_analyzer_that_is_always_busy_is_left_alone_for_now(tmp_path: Path) -> None:
