@@ -396,4 +396,4 @@ _NOTES = tuple(f"frame {number}" for number in range(10))
 
 
 def _asks(body: bytes) -> bool:
-    return b"\rQ" in body or b"\nQ" in body
+    return any(mark in body for mark in (b"\rQ", b"\nQ", b"\rq", b"\nq"))  # 5.5: the letter is case-insensitive

@@ -102,6 +102,15 @@ async def test_ll_18_6_5_2_2_sender_an_answer_waits_no_longer_than_the_analyzers
         await far.close()
 
 
+async def test_rc_17_5_5_receiver_a_q_record_may_have_a_small_letter(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        await far.send(QUERY.replace(b"\rQ|", b"\rq|"))
+        assert await enq(far) == ENQ
+        assert await read_session(far) == expected_answer(lines.messages[0])
+        await far.close()
+
+
 async def test_6_2_6_a_busy_analyzer_is_asked_again(tmp_path: Path) -> None:
     """LL-14."""
     async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
