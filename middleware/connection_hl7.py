@@ -141,7 +141,9 @@ class Hl7Connection(Connection):
     def _not_stored(self, entry: Entry) -> None:
         self._hooks.refused("not stored")
         for message in entry.messages:
-            self._say(self._acknowledgement(message, _head(message.body), "error", "not stored, send again"))
+            head = _head(message.body)
+            if _kind(head) not in REPLIES:
+                self._say(self._acknowledgement(message, head, "error", "not stored, send again"))
         self._record.later(b"", "answered: not stored", ends="refused")
 
     async def _slow(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -285,6 +286,28 @@ async def test_h7_02_2_9_3_sender_after_ca_the_word_on_the_content_counts(
         await lines.until(lambda: len(outcomes(waits)) == 3)
         await far.close()
     assert outcomes(waits) == [(1, Outcome.REFUSED, "AE unknown test"), (2, Outcome.SENT, ""), (3, Outcome.SENT, "")]
+
+
+def disk_full(_batch: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+async def test_ml_03_receiver_a_reply_that_cannot_be_stored_is_not_answered_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An acknowledgement of an acknowledgement would never end. The order is sent again: nothing says it was taken."""
+    monkeypatch.setattr(connection_hl7, "PATIENCE", 0.3)
+    waits = basket(LAW, 1)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        first = await heard(far)
+        with monkeypatch.context() as broken:
+            broken.setattr(lines.journal, "_write", disk_full)
+            far.writer.write(reply(first))
+            await lines.until(lambda: bool(outcomes(waits)))
+            assert await nothing_more(far)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.FAILED, "no reply in 30 s")]
 
 
 async def test_an_unanswered_order_stays_pending_when_the_line_breaks(tmp_path: Path) -> None:
