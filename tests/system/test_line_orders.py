@@ -346,6 +346,18 @@ async def test_law_03_the_answers_second_oml_waits_for_the_orl_of_the_first(tmp_
 # ---- results only -------------------------------------------------------------------------------------------------
 
 
+async def test_ml_03_sender_what_needs_no_reply_leaves_while_another_message_waits_for_its_own(tmp_path: Path) -> None:
+    """The analyzer asks about the next tube before it has answered the orders of the first."""
+    async with running(tmp_path / "journal", HL7, answers=two_tubes) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(QBP.encode()))
+        assert [(await heard(far))[0]["9.1"], (await heard(far))[0]["9.1"]] == ["RSP", "OML"]
+        far.writer.write(mllp.block(QBP.encode()))
+        assert (await heard(far))[0]["9.1"] == "RSP"
+        assert await nothing_more(far)
+        await far.close()
+
+
 async def test_results_only_a_question_is_stored_and_nothing_is_said(tmp_path: Path) -> None:
     silent = replace(XN, orders="none")
     async with running(tmp_path / "journal", silent, answers=lambda *_: lambda _: None) as lines:
