@@ -358,6 +358,17 @@ async def test_ml_03_sender_what_needs_no_reply_leaves_while_another_message_wai
         await far.close()
 
 
+async def test_h7_02_2_9_3_receiver_a_question_is_acknowledged_and_answered_as_it_asks(tmp_path: Path) -> None:
+    """MSH-15 AL: CA first; the answer itself is the application's acknowledgement."""
+    async with running(tmp_path / "journal", HL7, answers=two_tubes) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(QBP.replace("ER|AL", "AL|AL").encode()))
+        accepted, answer = await heard(far), await heard(far)
+        assert [(said[0]["9.1"], said[1]["1"]) for said in (accepted, answer)] == [("ACK", "CA"), ("RSP", "AA")]
+        assert accepted[0]["10"] != answer[0]["10"]
+        await far.close()
+
+
 async def test_results_only_a_question_is_stored_and_nothing_is_said(tmp_path: Path) -> None:
     silent = replace(XN, orders="none")
     async with running(tmp_path / "journal", silent, answers=lambda *_: lambda _: None) as lines:
