@@ -369,6 +369,16 @@ async def test_h7_02_2_9_3_receiver_a_question_is_acknowledged_and_answered_as_i
         await far.close()
 
 
+@pytest.mark.parametrize("kind", ["ACK^R01", "ORR^O02", "ORL^O34", "RSP^K11", "DSR^Q03", "MCF", "QCK^Q02"])
+async def test_ml_03_receiver_a_reply_is_stored_and_answered_by_nothing(kind: str, tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", HL7) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(f"MSH|^~\\&|BA400|Bio|||2026||{kind}|7|P|2.5.1\rMSA|AA|1\r".encode()))
+        assert await nothing_more(far)
+        await lines.until(lambda: len(lines.messages) == 1)
+        await far.close()
+
+
 async def test_results_only_a_question_is_stored_and_nothing_is_said(tmp_path: Path) -> None:
     silent = replace(XN, orders="none")
     async with running(tmp_path / "journal", silent, answers=lambda *_: lambda _: None) as lines:

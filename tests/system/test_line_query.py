@@ -136,6 +136,8 @@ async def test_6_5_1_2_an_answer_refused_six_times_is_given_up_and_the_line_goes
                 assert (await asyncio.wait_for(far.reader.readuntil(b"\n"), PATIENCE))[:2] == b"\x021"
                 far.writer.write(NAK)
             assert await enq(far) == EOT
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(far.reader.readexactly(1), 0.15)
         assert await far.send(RESULT) == ACK * 6
         await far.close()
         await lines.until(lambda: len(lines.messages) == 2)
