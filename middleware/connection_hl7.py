@@ -220,5 +220,5 @@ def _head(body: bytes) -> list[hl7.Segment]:
 
 
 def _kind(head: list[hl7.Segment]) -> str:
-    """MSH-9.1."""
-    return head[0]["9.1"] or "" if head else ""
+    """MSH-9.1, as the driver reads it: padding off, whatever its capitals."""
+    return (head[0]["9.1"] or "").strip().upper() if head else ""
