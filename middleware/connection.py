@@ -245,10 +245,8 @@ class AstmConnection(Connection):
 
     def _stored(self, entry: Entry) -> None:
         self._record.say(self._receiver.accept())
-        if not entry.messages:
-            if entry.note == "ENQ":
-                self._hooks.handshake()
-            return
+        if entry.note == "ENQ":
+            self._hooks.handshake()
         for message in entry.messages:
             self._hooks.message(message)
             if self._hooks.answer and not message.incomplete and _asks(message.body):
@@ -265,6 +263,8 @@ class AstmConnection(Connection):
 
     def _began(self, event: lis1a.SessionBegan) -> None:
         self._asking, self._runs = False, None
+        if self._pause != lis1a.TIMERS["busy"].seconds:  # contention or its interrupt: what it wanted to say comes now
+            self._pause = ANSWER_DELAY
         self._record.begin()
         if self._record.journal.failing:  # is the disk back? then say so by ACK
             self._wait_for(self._record.put(event.raw, "ENQ", self._committed))
@@ -351,7 +351,9 @@ class AstmConnection(Connection):
             if sender.state is lis1a.State.BUSY is not before:
                 busy += 1
                 if busy == lis1a.ATTEMPTS:  # it cannot receive (6.2.7), or not for long: later, the line is neutral
-                    return lis1a.Failed(f"ENQ refused {busy} times")
+                    outcome = lis1a.Failed(f"ENQ refused {busy} times")
+        rest = sender.timer or (None if isinstance(outcome, lis1a.Sent) else lis1a.TIMERS["busy"])
+        self._pause = rest.seconds if rest else ANSWER_DELAY  # 6.3.5 after an interrupt, 6.5.2.2 after contention
         return outcome
 
     def _outcome(self, events: Sequence[lis1a.SenderEvent]) -> lis1a.SenderEvent | None:
@@ -378,7 +380,6 @@ class AstmConnection(Connection):
             basket.tell(download, Outcome.FAILED, outcome.reason)
         else:
             basket.tell(download, Outcome.SENT)
-            self._pause = ANSWER_DELAY
         self._download = None
 
     def _ended_ours(self, what: str, outcome: lis1a.SenderEvent) -> bool:
@@ -386,10 +387,8 @@ class AstmConnection(Connection):
         how = type(outcome).__name__.lower()
         self._record.later(b"", f"{what} {how}", ends=how)
         if isinstance(outcome, lis1a.Yielded):
-            self._pause = lis1a.TIMERS["contention_host"].seconds
             self._handle(self._receiver.receive(outcome.raw))
             return True
-        self._pause = lis1a.TIMERS["busy"].seconds
         return False
 
 
@@ -397,4 +396,4 @@ _NOTES = tuple(f"frame {number}" for number in range(10))
 
 
 def _asks(body: bytes) -> bool:
-    return b"\rQ" in body or b"\nQ" in body
+    return any(mark in body for mark in (b"\rQ", b"\nQ", b"\rq", b"\nq"))  # 5.5: the letter is case-insensitive

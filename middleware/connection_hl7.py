@@ -141,7 +141,9 @@ class Hl7Connection(Connection):
     def _not_stored(self, entry: Entry) -> None:
         self._hooks.refused("not stored")
         for message in entry.messages:
-            self._say(self._acknowledgement(message, _head(message.body), "error", "not stored, send again"))
+            head = _head(message.body)
+            if _kind(head) not in REPLIES:
+                self._say(self._acknowledgement(message, head, "error", "not stored, send again"))
         self._record.later(b"", "answered: not stored", ends="refused")
 
     async def _slow(self) -> None:
@@ -155,6 +157,7 @@ class Hl7Connection(Connection):
             if answers is None:
                 self._acknowledge(message, head)
             else:
+                self._say(self._acknowledgement(message, head, "accept", "", "C"))  # MSH-16's is the answer itself
                 self._speak(self._talk.say(answers))
                 self._hooks.message(message)
         self._record.later(b"", "answered", ends="answered")
@@ -190,8 +193,10 @@ class Hl7Connection(Connection):
         for body in bodies:
             self._record.say(mllp.block(body))
 
-    def _acknowledgement(self, message: Message, head: list[hl7.Segment], outcome: str, text: str) -> list[bytes]:
-        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read."""
+    def _acknowledgement(
+        self, message: Message, head: list[hl7.Segment], outcome: str, text: str, kind: str = ""
+    ) -> list[bytes]:
+        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read. `kind` C: what MSH-15 asks alone."""
         if not head:
             return []
         at = f"{message.received_at.astimezone(self._zone):%Y%m%d%H%M%S}"
@@ -200,6 +205,7 @@ class Hl7Connection(Connection):
             return [
                 hl7.acknowledge(head, code, at=at, control_id=f"{own}{number}", text=text)
                 for number, code in enumerate(hl7.codes(head, outcome))
+                if code.startswith(kind)
             ]
         except WireError:
             return []
@@ -214,5 +220,5 @@ def _head(body: bytes) -> list[hl7.Segment]:
 
 
 def _kind(head: list[hl7.Segment]) -> str:
-    """MSH-9.1."""
-    return head[0]["9.1"] or "" if head else ""
+    """MSH-9.1, as the driver reads it: padding off, whatever its capitals."""
+    return (head[0]["9.1"] or "").strip().upper() if head else ""

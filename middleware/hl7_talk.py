@@ -58,12 +58,14 @@ class Talk:
     def say(self, bodies: Sequence[bytes], download: Download | None = None) -> list[bytes]:
         """These are to be sent, in this order; those that leave now."""
         now: list[bytes] = []
+        later: list[_Item] = []
         for body in bodies:
             kind, control = _named(body)
-            if kind in ASKING or self._due or download is not None:
-                self._due.append(_Item(body, control, download))
+            if kind in ASKING or later or download is not None:
+                later.append(_Item(body, control, download))
             else:
                 now.append(body)
+        self._due += later
         return now + self._next()
 
     def heard(self, body: bytes) -> list[bytes]:

@@ -25,7 +25,7 @@ from middleware.model import (
     TestState,
     Verdict,
 )
-from middleware.sentences import BLOCK, CRITICAL, FLAG_MEANINGS, HOLD, STATUS_MEANINGS, reason
+from middleware.sentences import BLOCK, CRITICAL, FINAL, FLAG_MEANINGS, HOLD, STATUS_MEANINGS, reason
 from middleware.values import Limits, is_above, is_below, limits_for, maybe_above, maybe_below
 
 if TYPE_CHECKING:  # the shape alone: rules read no files
@@ -104,7 +104,7 @@ def _silent(results: Sequence[Result], context: Context) -> set[str]:
         "suspects": any(result.notes for result in results),
         "controls_invalid": any(result.comments for result in results),
         "unproven_driver": facts.auto_release and facts.grade != "field",
-        "correction": any(result.status == "C" for result in results),
+        "correction": any(_status(result) == "C" for result in results),
         "second_result": len({result.order_test_id for result in results}) < len(results)
         or any(_has_result(ordered) for sample in samples for ordered in sample.tests.values()),
     }
@@ -244,23 +244,30 @@ def analyzer_flags(subject: Subject) -> Iterable[Reason]:
     """What the analyzer says about the value. Its own high and low are not looked at, our intervals judge that."""
     result, found = subject.result, []
     quiet = subject.setting("analyzer_flags", "ignore", QUIET)
-    plain = not result.comparator and result.status not in STATUS_MEANINGS
-    if plain and all(map(quiet.__contains__, result.analyzer_flags)):
+    final = (status := _status(result)) in FINAL
+    if final and not result.comparator and all(map(quiet.__contains__, result.analyzer_flags)):
         return ()
     loud = {flag for flag in result.analyzer_flags if flag not in quiet}
     if result.comparator.startswith("<"):
         found.append(subject.say("analyzer_flags", "below_range"))
     if result.comparator.startswith(">"):
         found.append(subject.say("analyzer_flags", "above_range"))
-    if result.status in STATUS_MEANINGS:
-        english, hindi = STATUS_MEANINGS[result.status]
+    if status in STATUS_MEANINGS:
+        english, hindi = STATUS_MEANINGS[status]
         found.append(subject.say("analyzer_flags", "status", meaning=english, meaning_hi=hindi))
+    elif not final:
+        found.append(subject.say("analyzer_flags", "status_unknown", status=status))
     if "A" in loud and not HIGH_AND_LOW.isdisjoint(result.analyzer_flags):
         loud.remove("A")
     for flag in sorted(loud):
         english, hindi = FLAG_MEANINGS.get(flag, ("", ""))
         found.append(subject.say("analyzer_flags", "flag", flag=flag, meaning=english, meaning_hi=hindi))
     return found
+
+
+def _status(result: Result) -> str:
+    """R-9 or OBX-11, padding off; "" when it was not sent."""
+    return (result.status or "").strip()
 
 
 def suspects(subject: Subject) -> Iterable[Reason]:
@@ -293,7 +300,7 @@ def unproven_driver(subject: Subject) -> Iterable[Reason]:
 
 def correction(subject: Subject) -> Iterable[Reason]:
     """The analyzer says that this value replaces one it sent before."""
-    return [subject.say("correction", "correction")] if subject.result.status == "C" else ()
+    return [subject.say("correction", "correction")] if _status(subject.result) == "C" else ()
 
 
 def second_result(subject: Subject) -> Iterable[Reason]:

@@ -176,6 +176,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The analyzer sends {test} {value} as {meaning}.",
         "मशीन ने {test} {value} को {meaning} बताया है।",
     ),
+    "status_unknown": (
+        "The analyzer sends {test} {value} with the status {status}, which says nothing of a final result.",
+        "मशीन ने {test} {value} को {status} स्थिति के साथ भेजा है: यह अंतिम नतीजा नहीं बताती।",
+    ),
     "interpretation": (
         "The analyzer's own interpretation of {test} {value}: {said}.",
         "{test} {value} पर मशीन की अपनी राय: {said}।",
@@ -229,10 +233,17 @@ FLAG_MEANINGS: dict[str, tuple[str, str]] = {
 }
 
 
-# LIS02-A2 9.9, HL7 table 0085. C has a rule of its own; X comes without a value and is held for that.
+# LIS02-A2 9.9, HL7 table 0085: a final result says one of these. R: sent before, or not verified by a person. Q: asked
+# for. V: verified. U: final, was preliminary. C has a rule of its own.
+FINAL = frozenset({"", "F", "C", "R", "Q", "V", "U"})
+# What the others mean; W is doubtful in LIS02-A2 and sent by mistake in HL7.
 STATUS_MEANINGS: dict[str, tuple[str, str]] = {
     "P": ("preliminary: the final result is still to come", "शुरुआती नतीजा (अंतिम अभी आना है)"),
-    "W": ("doubtful: check it", "शक वाला नतीजा (जांचें)"),
+    "W": ("doubtful or wrong: check it", "शक वाला या गलत नतीजा (जांचें)"),
+    "D": ("deleted: it takes the result back", "हटाया गया नतीजा (मशीन इसे वापस लेती है)"),
+    "X": ("not done: it could get no result", "न हो सका (कोई नतीजा नहीं मिला)"),
+    "I": ("pending: not measured yet", "बाकी (अभी मापा नहीं गया)"),
+    "S": ("partial: the rest is still to come", "अधूरा नतीजा (बाकी अभी आना है)"),
 }
 
 

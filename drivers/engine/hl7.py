@@ -1,12 +1,14 @@
 """Reads an HL7 v2 message by a form: MSH … in, Decoded out.
 
 Law: every OBX becomes one Observation, in order; an NTE below it is its comment; Z segments are passed over; of a
-message that was cut nothing is said (it is kept and shown); only text that is no message at all raises DecodeError.
+message that was cut nothing is said (it is kept and shown); text that is no message, and segments that go on in
+others, raise DecodeError.
 Source: HL7 v2.3.1 to 2.5.1, chapters 2, 4, 5 and 7.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
@@ -32,6 +34,7 @@ _ENDS = {
 }
 _QUERIES = frozenset({"QRY", "QBP"})
 _KIND = place("9.1")
+_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _ACKS = frozenset({"ACK", "ORL"})  # ORL: the analyzer's word on the orders it was sent
 
 
@@ -49,6 +52,7 @@ class _Met:
     queries: list[str] = field(default_factory=list)
     queries_raw: list[str] = field(default_factory=list)
     controls: list[bool] = field(default_factory=list)  # one for each group of rows
+    problems: list[str] = field(default_factory=list)
 
 
 def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Decoded:
@@ -57,6 +61,8 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
         lines, marks = hl7.marked(message.body, form.charset)
     except WireError as wrong:
         raise DecodeError(str(wrong)) from wrong
+    if b"ADD" in message.body and any(line[:3] == "ADD" for line in lines):
+        raise DecodeError("a segment goes on in another (ADD), which is not read: half of it may read as a whole one")
     use = readers.get(marks)
     if use is None:
         use = reader(form, marks)
@@ -119,6 +125,8 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
             above = {name: above[name] for name in above if name not in _ENDS[kind]} | {kind: fields}
             if kind == use.query_record:
                 _query(met, use.query_inside, Segment(fields, marks))
+        elif not _NAME.fullmatch(kind):
+            met.problems.append(f"a line that is no segment: {lines[at - 1][:30]!r}")
     return met
 
 
@@ -162,7 +170,7 @@ def _header_says_control(use: Reader, header: list[str]) -> bool:
 
 
 def _problems(message: Message, met: _Met, observations: tuple[Observation, ...]) -> list[str]:
-    problems = message_problems(observations)
+    problems = met.problems + message_problems(observations)
     if len(set(met.controls)) > 1:
         problems.append("controls and patients in one message: none of it is taken as a control")
     if message.incomplete:

@@ -256,6 +256,7 @@ async def test_hl7_is_stored_then_acknowledged(path: Path) -> None:
 ASKED = {
     "ADT is not served": (ORU.replace(b"ORU^R01", b"ADT^A01"), [b"AR"]),
     "H7-04: no type is no reason to be silent": (ORU.replace(b"ORU^R01", b""), [b"AR"]),
+    "a type with padding and in small letters": (ORU.replace(b"ORU^R01", b"oru ^R01"), [b"AA"]),
     "an ACK is never acknowledged": (ORU.replace(b"ORU^R01", b"ACK^R01"), []),
     "enhanced: accept and application": (ORU.replace(b"2.3.1||||||", b"2.5.1|||AL|AL||"), [b"CA", b"AA"]),
     "enhanced: on error only": (ORU.replace(b"2.3.1||||||", b"2.5.1|||ER|AL||"), [b"AA"]),

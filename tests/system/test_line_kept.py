@@ -84,6 +84,17 @@ async def test_ll_34_6_3_2_receiver_every_frame_twice_is_one_message(path: Path)
     assert [(m.body, m.incomplete) for m in lines.messages] == [(RESULT, False)]
 
 
+async def test_rc_12_5_4_1_receiver_frames_without_a_cr_are_records(path: Path) -> None:
+    """Snibe ends each frame with ETX and no CR: it is put back, so that the next record is one of its own."""
+    async with running(path, XN) as lines:
+        far = await lines.connect("xn")
+        frames = lis1a.session([RESULT], one_record_a_frame=True, bare=True)
+        assert await say(far, ENQ, *frames) == ACK * 6
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 1)
+    assert (lines.messages[0].body, lines.messages[0].incomplete) == (RESULT, False)
+
+
 async def test_ll_34_6_3_2_receiver_a_repeat_is_none_after_a_crash_either(path: Path) -> None:
     """Its bytes may differ from the first: the text does not."""
     async with running(path, XN) as lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from drivers.driver import Driver, Message, Stamp, WorkOrder, load_driver
 from drivers.wire import hl7, lis1a, mllp
+from drivers.wire.lis1a import Sender
 from middleware import connection, connection_hl7
 from middleware.downloads import Basket, Download, Outcome, Told
 from middleware.settings import AnalyzerSettings
@@ -93,6 +95,31 @@ async def test_6_5_1_2_an_order_refused_six_times_fails_and_the_line_goes_on(tmp
         assert await far.send(RESULT) == ACK * 6
         await far.close()
     assert outcomes(waits) == [(1, Outcome.FAILED, "frame 1 refused 6 times")]
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+async def test_ll_28_6_3_5_sender_after_an_interrupt_the_line_is_the_analyzers(
+    speaks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EOT instead of ACK: the order is taken, the next one waits 15 s or until the analyzer has sent its message."""
+    timers = {**lis1a.TIMERS, "interrupt": lis1a.Timer("interrupt", 60, "longer than the test")}
+    monkeypatch.setattr(lis1a, "Sender", lambda frames, role: Sender(frames, role, timers))
+    waits = basket(ASTM, 1, 2)
+    async with running(tmp_path / "journal", XN, baskets={"xn": waits}) as lines:
+        far = await lines.connect("xn")
+        assert await enq(far) == ENQ
+        far.writer.write(ACK)
+        await asyncio.wait_for(far.reader.readuntil(b"\n"), PATIENCE)
+        assert await far.ask(EOT) == EOT
+        await lines.until(lambda: bool(outcomes(waits)))
+        if speaks:
+            assert await far.send(RESULT) == ACK * 6
+            assert await enq(far) == ENQ
+        else:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(far.reader.readexactly(1), 0.2)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.SENT, "")]
 
 
 async def test_6_2_6_an_analyzer_that_is_always_busy_is_left_alone_for_now(tmp_path: Path) -> None:
@@ -261,6 +288,28 @@ async def test_h7_02_2_9_3_sender_after_ca_the_word_on_the_content_counts(
     assert outcomes(waits) == [(1, Outcome.REFUSED, "AE unknown test"), (2, Outcome.SENT, ""), (3, Outcome.SENT, "")]
 
 
+def disk_full(_batch: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+async def test_ml_03_receiver_a_reply_that_cannot_be_stored_is_not_answered_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An acknowledgement of an acknowledgement would never end. The order is sent again: nothing says it was taken."""
+    monkeypatch.setattr(connection_hl7, "PATIENCE", 0.3)
+    waits = basket(LAW, 1)
+    async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
+        far = await lines.connect("ba")
+        first = await heard(far)
+        with monkeypatch.context() as broken:
+            broken.setattr(lines.journal, "_write", disk_full)
+            far.writer.write(reply(first))
+            await lines.until(lambda: bool(outcomes(waits)))
+            assert await nothing_more(far)
+        await far.close()
+    assert outcomes(waits) == [(1, Outcome.FAILED, "no reply in 30 s")]
+
+
 async def test_an_unanswered_order_stays_pending_when_the_line_breaks(tmp_path: Path) -> None:
     waits = basket(LAW, 1)
     async with running(tmp_path / "journal", HL7, baskets={"ba": waits}) as lines:
@@ -295,6 +344,39 @@ async def test_law_03_the_answers_second_oml_waits_for_the_orl_of_the_first(tmp_
 
 
 # ---- results only -------------------------------------------------------------------------------------------------
+
+
+async def test_ml_03_sender_what_needs_no_reply_leaves_while_another_message_waits_for_its_own(tmp_path: Path) -> None:
+    """The analyzer asks about the next tube before it has answered the orders of the first."""
+    async with running(tmp_path / "journal", HL7, answers=two_tubes) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(QBP.encode()))
+        assert [(await heard(far))[0]["9.1"], (await heard(far))[0]["9.1"]] == ["RSP", "OML"]
+        far.writer.write(mllp.block(QBP.encode()))
+        assert (await heard(far))[0]["9.1"] == "RSP"
+        assert await nothing_more(far)
+        await far.close()
+
+
+async def test_h7_02_2_9_3_receiver_a_question_is_acknowledged_and_answered_as_it_asks(tmp_path: Path) -> None:
+    """MSH-15 AL: CA first; the answer itself is the application's acknowledgement."""
+    async with running(tmp_path / "journal", HL7, answers=two_tubes) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(QBP.replace("ER|AL", "AL|AL").encode()))
+        accepted, answer = await heard(far), await heard(far)
+        assert [(said[0]["9.1"], said[1]["1"]) for said in (accepted, answer)] == [("ACK", "CA"), ("RSP", "AA")]
+        assert accepted[0]["10"] != answer[0]["10"]
+        await far.close()
+
+
+@pytest.mark.parametrize("kind", ["ACK^R01", "ORR^O02", "ORL^O34", "RSP^K11", "DSR^Q03", "MCF", "QCK^Q02"])
+async def test_ml_03_receiver_a_reply_is_stored_and_answered_by_nothing(kind: str, tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", HL7) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(f"MSH|^~\\&|BA400|Bio|||2026||{kind}|7|P|2.5.1\rMSA|AA|1\r".encode()))
+        assert await nothing_more(far)
+        await lines.until(lambda: len(lines.messages) == 1)
+        await far.close()
 
 
 async def test_results_only_a_question_is_stored_and_nothing_is_said(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from drivers.driver import Message, load_driver
 from drivers.wire import lis1a
+from drivers.wire.lis1a import Sender
 from middleware import connection
 from tests.system.line_kit import ACK, ENQ, EOT, NAK, PATIENCE, Analyzer, analyzer, running
 
@@ -82,6 +83,34 @@ async def test_6_2_7_1_contention_is_the_analyzers(tmp_path: Path) -> None:
     assert [m.body for m in lines.messages] == [QUERY, RESULT]
 
 
+async def test_ll_18_6_5_2_2_sender_an_answer_waits_no_longer_than_the_analyzers_own_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 20 s of contention are for its ENQ: once that came, what it asked for follows its message at once."""
+    timers = {**lis1a.TIMERS, "contention_host": lis1a.Timer("contention_host", 60, "longer than the test")}
+    monkeypatch.setattr(lis1a, "Sender", lambda frames, role: Sender(frames, role, timers))
+    monkeypatch.setattr(lis1a, "TIMERS", timers)
+    async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        await far.send(QUERY)
+        assert await enq(far) == ENQ
+        far.writer.write(ENQ)
+        await asyncio.sleep(0.02)
+        assert await far.send(RESULT) == ACK * 6
+        assert await enq(far) == ENQ
+        assert await read_session(far) == expected_answer(lines.messages[0])
+        await far.close()
+
+
+async def test_rc_17_5_5_receiver_a_q_record_may_have_a_small_letter(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        await far.send(QUERY.replace(b"\rQ|", b"\rq|"))
+        assert await enq(far) == ENQ
+        assert await read_session(far) == expected_answer(lines.messages[0])
+        await far.close()
+
+
 async def test_6_2_6_a_busy_analyzer_is_asked_again(tmp_path: Path) -> None:
     """LL-14."""
     async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
@@ -107,6 +136,8 @@ async def test_6_5_1_2_an_answer_refused_six_times_is_given_up_and_the_line_goes
                 assert (await asyncio.wait_for(far.reader.readuntil(b"\n"), PATIENCE))[:2] == b"\x021"
                 far.writer.write(NAK)
             assert await enq(far) == EOT
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(far.reader.readexactly(1), 0.15)
         assert await far.send(RESULT) == ACK * 6
         await far.close()
         await lines.until(lambda: len(lines.messages) == 2)

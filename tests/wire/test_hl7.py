@@ -139,7 +139,7 @@ def test_h7_08_2_5_3_receiver_empty_is_empty_and_delete_is_as_sent() -> None:
 @pytest.mark.parametrize(
     ("declared", "charset"),
     [("UNICODE UTF-8", "utf-8"), ("UNICODE", "utf-8"), ("8859/1", "latin-1"), ("", "utf-8"), ("", "latin-1"),
-     ("ASCII", "utf-8"), ("8859/15", "iso8859-15"), ("nonsense", "latin-1")],
+     ("ASCII", "utf-8"), ("8859/15", "iso8859-15"), ("nonsense", "latin-1"), ("GB 18030-2000~ASCII", "gb18030")],
 )  # fmt: skip
 def test_h7_09_receiver_names_are_read_in_the_charset_of_msh_18(declared: str, charset: str) -> None:
     body = f"{HEADER}||||||{declared}\rPID|1||||José\r".encode(charset)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drivers.driver import Decoded, Driver, Kind, Message, MessageType, load_driver
+from drivers.driver import Decoded, DecodeError, Driver, Kind, Message, MessageType, load_driver
 from drivers.wire import hl7
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -74,6 +74,22 @@ def test_h7_09_receiver_training_and_debugging_are_never_filed(mode: str, type: 
 def test_h7_12_2_8_receiver_passes_over_segments_and_fields_it_does_not_know() -> None:
     plain = read("PID|1", "OBR|1||7", OBX)
     assert read("PID|1", "ZPI|x", "OBR|1||7", "ZOB|y", OBX + "|" * 20 + "new", "ZZZ").observations == plain.observations
+
+
+@pytest.mark.parametrize("line", [" " + OBX, OBX.lower(), "second line of a text||||||F"])
+def test_h7_12_2_8_receiver_a_line_that_is_no_segment_is_told(line: str) -> None:
+    """A name that is none is not one that we do not know: a result may stand behind it."""
+    said = read("OBR|1||7", OBX, line)
+    assert said.observations == read("OBR|1||7", OBX).observations
+    assert said.problems == (f"a line that is no segment: {line[:30]!r}",)
+
+
+@pytest.mark.parametrize("segments", [("OBX|1|NM|INR||1", "ADD|.9|{INR}|||||F"), ("ADD|.9|{INR}|||||F", OBX)])
+def test_half_a_segment_is_never_a_whole_one(segments: tuple[str, ...]) -> None:
+    """HL7 2.10.2. 1.9 that goes on in ADD would read as 1: the message is kept and shown, nothing of it is filed."""
+    with pytest.raises(DecodeError, match="ADD"):
+        read("OBR|1||7", *segments)
+    assert len(read("OBR|1||7", OBX, "DSC|4711|F").observations) == 1, "the message that follows has the rest"
 
 
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])

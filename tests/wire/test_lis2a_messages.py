@@ -39,6 +39,7 @@ def test_rc_01_14_receiver_a_comment_belongs_to_the_first_other_record_before_it
     """C of C, C after M: all of the row before them; a C of H, P or O is no row's."""
     said = read("C|1|I|of H", "P|1", "C|1|I|of P", "O|1|7", "C|1|I|of O", RESULT, "C|1|I|one", "M|1|x", "C|2|I|two")
     assert [o.comments for o in said.observations] == [("one", "two")]
+    assert read("O|1|7", RESULT, "Q|1|^8", "C|1|I|of Q").observations[0].comments == ()
 
 
 def test_rc_01_4_1_sender_orders_stand_under_their_patient() -> None:
@@ -59,6 +60,7 @@ def test_rc_03_4_1_sender_no_order_without_a_patient_before_it() -> None:
 def test_rc_04_4_1_receiver_a_record_ends_all_of_its_own_and_lower_levels() -> None:
     said = rows("P|1", "O|1|7", RESULT, "O|2|8", RESULT, "P|2", RESULT, "O|1|9", RESULT)
     assert [sample for sample, _, _ in said] == ["7", "8", None, "9"]
+    assert [sample for sample, _, _ in rows("P|1", "O|1|7", RESULT, "H|\\^&", RESULT)] == ["7", None]
 
 
 def test_rc_07_5_6_7_receiver_sequence_numbers_prove_nothing() -> None:
@@ -157,7 +159,8 @@ def test_rc_35_11_13_receiver_q_13_a_cancels_and_all_else_asks(status: str, type
 @pytest.mark.parametrize(
     ("mark", "action", "type"),
     [("P", "", MessageType.RESULT), ("", "", MessageType.RESULT), ("Q", "", MessageType.QC), ("", "Q", MessageType.QC),
-     ("q", "", MessageType.QC), ("T", "", MessageType.OTHER), ("D", "", MessageType.OTHER)],
+     ("q", "", MessageType.QC), ("T", "", MessageType.OTHER), ("D", "", MessageType.OTHER),
+     ("t ", "", MessageType.OTHER)],
 )  # fmt: skip
 def test_rc_36_6_12_receiver_controls_and_training_are_told_from_patients(
     mark: str, action: str, type: MessageType

@@ -27,6 +27,9 @@ CASES: dict[str, tuple[bytes, list[bytes], list[str]]] = {
     "ML-02 receiver: VT after VT": (
         b"\x0b\x0b\x0b" + block(BODY), [BODY], ["block cut by the start of the next"] * 3,
     ),
+    "ML-02 receiver: what follows the first end is outside, and ends nothing": (
+        b"\x0bMSH|a\x1cMSH|b\x1c\r", [b"MSH|a"], ["outside a block"],
+    ),
     "ML-02 receiver: an end without a beginning": (b"x\x1c\r" + block(BODY), [BODY], ["outside a block"]),
     "ML-06 receiver: FS without CR": (block(BODY)[:-1] + block(b"B"), [BODY, b"B"], []),
     "ML-06 receiver: FS without CR at the end": (block(BODY)[:-1], [BODY], []),

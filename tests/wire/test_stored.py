@@ -73,6 +73,7 @@ def test_rc_37_9_9_receiver_a_correction_is_held_beside_the_first_and_duplicates
     process(desk, desk.message(sample, "HB=13.1 g/dL"), 1)
     process(desk, desk.message(sample, "HB=12.5 g/dL!C"), 2)
     process(desk, desk.message(sample, "HB=12.5 g/dL!C"), 3)
+    process(desk, desk.message(sample, "HB=13.1 g/dL!R"), 4)
     assert [(test, sent) for test, sent, _ in stored(desk)] == [("HB", "13.1"), ("HB", "12.5")]
     assert stored(desk)[1][2] == "held"
     assert stored(desk)[0][2] == "held", "the first one lost its green: a person chooses"
