@@ -48,8 +48,8 @@ from middleware.settings import (
     WebSettings,
 )
 from middleware.store import next_serial, put, table
-from server.lab.app import create_app
 from server.lab.session import COOKIE, Session
+from tests.apps import app_of
 from tests.labs import NOW, PASSWORD, Clock
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -129,7 +129,7 @@ def lab(tmp_path: Path, empty_database: Path, catalogue: Any, clock: Clock) -> I
 
 @pytest.fixture
 def app(lab: Lab) -> Any:
-    return create_app(lab)
+    return app_of(lab)
 
 
 @dataclass

@@ -14,7 +14,7 @@ import serial
 
 from middleware.journal import Journal
 from middleware.schema import AuditRow
-from server.lab.app import create_app
+from tests.apps import app_of
 from tests.pages.conftest import CONFIG
 
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -36,7 +36,7 @@ def lab(lab, tmp_path):
 
 @pytest.fixture
 def app(lab):
-    return create_app(lab)
+    return app_of(lab)
 
 
 @pytest.fixture

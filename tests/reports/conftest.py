@@ -21,6 +21,7 @@ from server.reports.app import create_app
 from server.reports.hub import Hub
 from server.reports.sms import Accepted, Outgoing, Told
 from server.strings import Strings
+from tests.apps import REPORT_TEMPLATES
 from tests.labs import Clock, named, run_sql
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -162,5 +163,6 @@ def settings(database_url: str) -> ReportServiceSettings:
 def service(settings: ReportServiceSettings, strings: Strings) -> Iterator[Service]:
     clock, gateway = Clock(NOON), FakeGateway()
     app = create_app(settings, strings, CONFIG, now=clock, gateway=gateway, ticker=False)
+    app.state.shelf._jinja.bytecode_cache = REPORT_TEMPLATES
     with TestClient(app, base_url="https://r.example") as client:
         yield Service(client, app.state.hub, clock, gateway)
