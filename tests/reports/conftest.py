@@ -142,7 +142,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path / 'reports.sqlite'}"
         return
     server = request.getfixturevalue("migrated_postgres")
-    run_sql(server, "CREATE DATABASE hub_test TEMPLATE hub_template")
+    run_sql(server, "CREATE DATABASE hub_test TEMPLATE hub_template STRATEGY FILE_COPY")
     yield named(server, "hub_test")
     run_sql(server, "DROP DATABASE hub_test WITH (FORCE)")
 
