@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
+unexport PYTHONDONTWRITEBYTECODE  # else each of the programs that run compiles all modules anew
 
 .PHONY: help install run demo-once test lint docs bench crash fuzz browser clean
 

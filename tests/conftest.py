@@ -21,6 +21,7 @@ LONG = (  # files that wait for real processes: begun first, or one worker ends 
     "test_pipeline", "test_handover", "test_work_apart",
 )  # fmt: skip
 ON_POSTGRES = pytest.mark.postgres
+ROOM = 4 << 30  # bytes; more than a server for each of two workers comes to, with a log of 1 GB each
 _number = itertools.count(1)
 
 
@@ -39,10 +40,17 @@ def lab_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def in_memory() -> Path | None:
+    """A folder in memory where that has room: a test's database is made there in 0.02 s, on a disk in 0.25 s."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a real PostgreSQL server."""
-    folder = Path(tempfile.mkdtemp(prefix="labmitra-pg-"))  # not pytest's: as root it runs as a user of its own
+    # not pytest's folder: as root it runs as a user of its own
+    folder = Path(tempfile.mkdtemp(prefix="labmitra-pg-", dir=in_memory()))
     folder.chmod(0o755)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set

@@ -76,12 +76,15 @@ class Kit:
     def run(self) -> list[Row]:
         """Every case that fits, in order. ConnectionError when the peer cannot be reached at all."""
         cases = [each for each in self._cases() if self._wanted(each.clause)]
+        astm = self.material.speaks != "HL7"
+        unseen = [row for row in UNSEEN if self._wanted(row.clause) and (astm or row.clause == "stored")]
+        if not cases and not unseen:
+            return []  # a clause was mistyped: nobody is called, or waited for
         unable = self._probe(cases)
         with ThreadPoolExecutor(max(1, self.jobs)) as pool:
             rows = list(pool.map(lambda each: self._row(each, unable.get(each.role, ""), len(cases)), cases))
         self.peer.close()
-        astm = self.material.speaks != "HL7"
-        return [*rows, *(row for row in UNSEEN if self._wanted(row.clause) and (astm or row.clause == "stored"))]
+        return [*rows, *unseen]
 
     def _talk(self, line: Line) -> Talk:
         return Talk(line, self.peer.open, self.peer.clock, self.material.host)

@@ -392,3 +392,6 @@ def test_a_clause_that_nothing_tries_is_no_pass_and_no_fail() -> None:
         wanted = Wanted("generic_astm", to=f"tcp://127.0.0.1:{far.getsockname()[1]}", clauses=("ZZ-99",))
         with pytest.raises(ValueError, match="no case is of ZZ-99"):
             run_cli(wanted, list, list)
+        far.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            far.accept()  # a mistyped clause is said at once, before anybody is called

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from bs4 import BeautifulSoup
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
 from middleware.actions.users import HASHER
@@ -48,8 +48,8 @@ from middleware.settings import (
     WebSettings,
 )
 from middleware.store import next_serial, put, table
-from server.lab.app import create_app
 from server.lab.session import COOKIE, Session
+from tests.apps import app_of
 from tests.labs import NOW, PASSWORD, Clock
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -119,17 +119,23 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, empty_database: Path, catalogue: Any, clock: Clock) -> Iterator[Lab]:
-    shutil.copy(empty_database, tmp_path / "lab.sqlite")
-    settings = make_settings(tmp_path, catalogue)
-    lab = Lab(engine=make_engine(settings.database_url), settings=settings, now=clock)
+def lab(
+    tmp_path: Path, empty_database: Path, catalogue: Any, clock: Clock, engines: dict[str, Engine]
+) -> Iterator[Lab]:
+    """A lab on a database of its own, whose address is the same for every test, see `engines`."""
+    folder = empty_database.parent / "now"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    url = f"sqlite:///{shutil.copy(empty_database, folder)}"
+    settings = replace(make_settings(tmp_path, catalogue), database_url=url)
+    lab = Lab(engine=engines.get(url) or engines.setdefault(url, make_engine(url)), settings=settings, now=clock)
     yield lab
     lab.engine.dispose()
 
 
 @pytest.fixture
 def app(lab: Lab) -> Any:
-    return create_app(lab)
+    return app_of(lab)
 
 
 @dataclass

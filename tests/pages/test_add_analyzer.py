@@ -14,7 +14,7 @@ import serial
 
 from middleware.journal import Journal
 from middleware.schema import AuditRow
-from server.lab.app import create_app
+from tests.apps import app_of
 from tests.pages.conftest import CONFIG
 
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -36,7 +36,7 @@ def lab(lab, tmp_path):
 
 @pytest.fixture
 def app(lab):
-    return create_app(lab)
+    return app_of(lab)
 
 
 @pytest.fixture
@@ -210,6 +210,7 @@ def test_lines_are_tried(client_as, tmp_path, lab):
         busy.bind(("127.0.0.1", 0))
         free.bind(("127.0.0.1", 0))
         busy.listen()
+        (tmp_path / "one.hl7").write_bytes(b"")
         taken, other = busy.getsockname()[1], free.getsockname()[1]
         free.close()
         cases = [
@@ -220,7 +221,7 @@ def test_lines_are_tried(client_as, tmp_path, lab):
             ("tcp", {"host": "127.0.0.1", "port": other}, "bad", "nothing waits"),
             ("serial", {"path": str(lab.settings.config / "rules.toml")}, "bad", "cannot be used"),
             ("serial", {"path": str(tmp_path / "ttyX")}, "bad", "There is no"),
-            ("folder", {"path": str(tmp_path), "pattern": "*.SQLITE"}, "good", "now: 1"),
+            ("folder", {"path": str(tmp_path), "pattern": "*.HL7"}, "good", "now: 1"),
             ("folder", {"path": str(tmp_path / "none"), "pattern": "*"}, "bad", "Make it"),
         ]
         browser = client_as("engineer")

@@ -13,7 +13,7 @@ from middleware.alarm_settings import AlarmKind
 from middleware.alarms import end_alarm, raise_alarm
 from middleware.schema import AnalyzerMessage, AnalyzerState, LineAlarm
 from middleware.store import put
-from server.lab.app import create_app
+from tests.apps import app_of
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_metrics_of_the_lines(client_as, lab, spoke):
 def test_metrics_ask_for_their_key_where_one_is_set(lab):
     key = hashlib.sha256(b"prometheus").hexdigest()
     guarded = replace(lab, settings=replace(lab.settings, web=replace(lab.settings.web, metrics_key=key)))
-    with TestClient(create_app(guarded), base_url="http://lab.test") as client:
+    with TestClient(app_of(guarded), base_url="http://lab.test") as client:
         for given in ({}, {"Authorization": "Bearer prometheu"}, {"Authorization": f"Bearer {key}"}):
             answer = client.get("/metrics", headers=given)
             assert (answer.status_code, "labmitra_" in answer.text) == (401, False)

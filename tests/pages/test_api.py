@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from middleware.actions import results
 from middleware.lab import Lab
 from middleware.schema import AuditRow, Order, OrderTest, Patient, ResultRow
-from server.lab.app import create_app
+from tests.apps import app_of
 
 KEY = "the key of a hospital system in a test"
 ORDER = {
@@ -29,7 +29,7 @@ def api(lab):
     """A client with the key of the hospital system "his"; `api.bare` has none."""
     keys = {"his": hashlib.sha256(KEY.encode()).hexdigest()}
     settings = replace(lab.settings, web=replace(lab.settings.web, api_keys=keys))
-    app = create_app(Lab(lab.engine, settings, lab.now))
+    app = app_of(Lab(lab.engine, settings, lab.now))
     with TestClient(app, base_url="http://lab.test", headers={"Authorization": f"Bearer {KEY}"}) as client:
         client.bare = TestClient(app, base_url="http://lab.test")
         yield client

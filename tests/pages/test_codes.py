@@ -13,7 +13,7 @@ from middleware import pipeline
 from middleware.actions.analyzers import analyzers_now
 from middleware.journal import Journal
 from middleware.schema import AuditRow, ResultRow, UnmatchedRow
-from server.lab.app import create_app
+from tests.apps import app_of
 from tests.pages.conftest import CONFIG
 
 MESSAGE = (
@@ -32,7 +32,7 @@ def lab(lab, tmp_path):
 
 @pytest.fixture
 def app(lab):
-    return create_app(lab)
+    return app_of(lab)
 
 
 def file_of(lab):

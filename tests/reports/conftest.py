@@ -21,6 +21,7 @@ from server.reports.app import create_app
 from server.reports.hub import Hub
 from server.reports.sms import Accepted, Outgoing, Told
 from server.strings import Strings
+from tests.apps import REPORT_TEMPLATES
 from tests.labs import Clock, named, run_sql
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -141,7 +142,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path / 'reports.sqlite'}"
         return
     server = request.getfixturevalue("migrated_postgres")
-    run_sql(server, "CREATE DATABASE hub_test TEMPLATE hub_template")
+    run_sql(server, "CREATE DATABASE hub_test TEMPLATE hub_template STRATEGY FILE_COPY")
     yield named(server, "hub_test")
     run_sql(server, "DROP DATABASE hub_test WITH (FORCE)")
 
@@ -162,5 +163,7 @@ def settings(database_url: str) -> ReportServiceSettings:
 def service(settings: ReportServiceSettings, strings: Strings) -> Iterator[Service]:
     clock, gateway = Clock(NOON), FakeGateway()
     app = create_app(settings, strings, CONFIG, now=clock, gateway=gateway, ticker=False)
+    app.state.shelf._jinja.bytecode_cache = REPORT_TEMPLATES
+    app.state.hub.pins._hasher = CHEAP  # for the run of argon2 where there is nothing to check
     with TestClient(app, base_url="https://r.example") as client:
         yield Service(client, app.state.hub, clock, gateway)

@@ -248,9 +248,9 @@ class InHouse(Person):
     """A person at the pages of this process's own lab: no server between, the same forms and words."""
 
     def __init__(self, lab: Lab, username: str = "technician") -> None:
-        from server.lab.app import create_app
+        from tests.apps import app_of
 
-        self._client = TestClient(create_app(lab), base_url="http://lab.test", follow_redirects=True)
+        self._client = TestClient(app_of(lab), base_url="http://lab.test", follow_redirects=True)
         self.log_in(username, PASSWORD)
 
 

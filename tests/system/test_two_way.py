@@ -29,10 +29,10 @@ from middleware.lab import Lab
 from middleware.schema import OrderTest, ResultRow, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import LineState, run_lines
-from server.lab.app import create_app
 from server.processes import free_port
 from simulators import two_way
 from simulators.run_any import Wanted, play_any
+from tests.apps import app_of
 from tests.labs import PASSWORD, Desk
 
 PATIENCE = 20.0  # seconds; only a broken test waits so long
@@ -203,7 +203,7 @@ async def test_from_the_registration_page_to_the_result(desk: Desk, tmp_path: Pa
 
 def registered_on_the_page(desk: Desk, *tests: str) -> int:
     """What the counter does, by the pages' own forms; the order's number."""
-    with TestClient(create_app(desk.lab), follow_redirects=False) as client:
+    with TestClient(app_of(desk.lab), follow_redirects=False) as client:
         login = BeautifulSoup(client.get("/login").text, "html.parser")
         form = {"csrf": login.select_one("form[action='/login'] [name=csrf]")["value"]}  # type: ignore[index]
         client.post("/login", data={**form, "username": "reception", "password": PASSWORD, "next": "/"})
