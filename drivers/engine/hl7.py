@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
 from drivers.engine.observe import commented
-from drivers.engine.rows import DIALECTS, Reader, header_problems, message_problems, training
+from drivers.engine.rows import DIALECTS, Reader, header_problems, message_problems, told_above, training
 from drivers.engine.texts import Dialect, Standing
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, hl7
@@ -52,6 +52,7 @@ class _Met:
     queries: list[str] = field(default_factory=list)
     queries_raw: list[str] = field(default_factory=list)
     controls: list[bool] = field(default_factory=list)  # one for each group of rows
+    groups: list[tuple[int, str]] = field(default_factory=list)  # the first row below each OBR, and its OBR-25
     problems: list[str] = field(default_factory=list)
 
 
@@ -70,6 +71,8 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
             readers.clear()
         readers[marks] = use
     met = _Met() if message.incomplete else _walk(lines, marks, use)
+    if form.status:
+        told_above(met.rows, met.groups)
     observations = tuple(met.rows)
     header = hl7.fields_of(lines[0], marks)
     sender, mode = _sent(header, 3), _sent(header, 11)
@@ -109,6 +112,7 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
             if standing is None:
                 standing, begun = use.standing(above), len(rows)
                 met.controls.append(standing.control)
+                met.groups.append((begun, (_sent(above.get("OBR", []), 25) or "").strip().upper()))
             rows.append(use.observation(fields, standing, len(rows) + 1))
             row_above = True
             if at < end and lines[at][:3] == "OBX":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from drivers.engine.form import Form
 from drivers.engine.observe import commented
-from drivers.engine.rows import DIALECTS, Reader, header_problems, message_problems, training
+from drivers.engine.rows import DIALECTS, Reader, header_problems, message_problems, told_above, training
 from drivers.engine.texts import Dialect, Standing
 from drivers.engine.words import Decoded, DecodeError, Message, MessageType, Observation
 from drivers.wire import WireError, lis2a
@@ -31,7 +31,7 @@ class _Met:
     rows: list[Observation] = field(default_factory=list)
     queries: list[Record] = field(default_factory=list)
     controls: set[bool] = field(default_factory=set)
-    reports: bool = False  # an O that says what became of its order (O-26)
+    groups: list[tuple[int, str]] = field(default_factory=list)  # the first row below each O, and its O-26
     ended: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -53,6 +53,8 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
             readers.clear()
         readers[marks] = use
     met = _walk(lines, marks, use)
+    if form.status:
+        told_above(met.rows, met.groups)
     observations = tuple(met.rows)
     header = lines[0].split(marks.field)
     sender, mode = _sent(header, 5), _sent(header, 12)
@@ -96,6 +98,7 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
             if standing is None:  # no O above: what P and H say
                 standing = use.standing(above)
                 met.controls.add(standing.control)
+                met.groups.append((len(rows), ""))
             rows.append(use.observation(fields, standing, len(rows) + 1))
             row_above = True
             if at < end and lines[at][0] == "R":
@@ -109,7 +112,7 @@ def _walk(lines: list[str], marks: Delimiters, use: Reader) -> _Met:
                 above.pop(ended, None)
             if kind == "O":
                 standing = use.standing(above)
-                met.reports = met.reports or (_sent(fields, 26) or "").strip().upper() in _REPORTS
+                met.groups.append((len(rows), (_sent(fields, 26) or "").strip().upper()))
                 met.controls.add(standing.control)
         else:
             row_above = row_above and kind == "M"
@@ -143,7 +146,7 @@ def _type(use: Reader, message: Message, header: list[str], mode: str | None, me
         return MessageType.CALIBRATION
     if met.controls == {True}:
         return MessageType.QC
-    return _RESULT if met.rows or met.reports else _OTHER
+    return _RESULT if met.rows or any(report in _REPORTS for _, report in met.groups) else _OTHER
 
 
 def _cancels(form: Form, queries: list[Record]) -> bool:

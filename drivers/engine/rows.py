@@ -19,6 +19,7 @@ from drivers.wire.fields import part, place
 
 T = TypeVar("T")
 NO_TEXT = '""'  # 5.4.9, HL7 2.5.3: there is none
+NOT_FINAL = frozenset("CPXI")  # LIS02-A2 8.4.26, HL7 table 0123: corrected, preliminary, not to be had, pending
 UNNAMED = "rows without a test code"
 DIALECTS = 4  # sets of delimiters that a driver keeps ready; an analyzer has one, a broken line has thousands
 
@@ -178,6 +179,15 @@ class Reader:
     def word(self, _sent: str, found: str | None) -> str | None:
         """Any other text: escapes decoded, empty is None."""
         return self.plain(found)
+
+
+def told_above(rows: list[Observation], groups: list[tuple[int, str]]) -> None:
+    """Rows without a status have their order's (O-26, OBR-25) where that is not final. `groups`: the place of the first
+    row below each order, and what the order says."""
+    for at, (first, report) in enumerate(groups):
+        if report in NOT_FINAL:
+            end = groups[at + 1][0] if at + 1 < len(groups) else len(rows)
+            rows[first:end] = [row if row.status else row._replace(status=report) for row in rows[first:end]]
 
 
 def training(mark: str | None) -> bool:

@@ -175,3 +175,12 @@ def test_rc_36_6_12_receiver_controls_and_training_are_told_from_patients(
 def test_rc_37_9_9_receiver_the_status_of_a_row_is_kept_as_sent(status: str) -> None:
     """C corrects, R was sent before, W is doubtful: what that means is decided by the lab's rules."""
     assert read("O|1|7", f"R|1|^^^GLU|5|||||{status}").observations[0].status == status
+
+
+@pytest.mark.parametrize("report", list("CPXI"))
+def test_rc_37_8_4_26_receiver_a_row_without_a_status_has_that_of_its_order(report: str) -> None:
+    """A preliminary order's row would be released as a final one; what the row says itself counts more."""
+    order, others = "O|1|7|||" + "|" * 20 + report, "O|2|8|||" + "|" * 20 + "F"
+    rows = "R|1|^^^GLU|5", "R|2|^^^UREA|5|||||F", "R|3|^^^CREA|5"
+    said = read("P|1", order, *rows, others, *rows, "P|2", *rows, order, rows[0])
+    assert [row.status for row in said.observations] == [report, "F", report, *[None, "F", None] * 2, report]
