@@ -6,7 +6,7 @@ Law: reads the database, writes nothing (see `alarms`); what cannot be known rai
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from middleware.lab import Lab
 from middleware.rhythm import Rhythm
 from middleware.settings import AnalyzerSettings
 from middleware.store import alarms as rows
-from middleware.store.alarms import Unbalanced
 
 if TYPE_CHECKING:
     from middleware.supervisor import LineState
@@ -43,10 +42,6 @@ class Health:
         self._down: dict[str, datetime] = {}
         self._refused: dict[str, deque[tuple[datetime, int]]] = {}
         self._rose: dict[str, datetime] = {}
-        self._wrong: dict[str, Unbalanced] = {}
-        # Ids begin with their time. We look again from the look before the last: lines may store a little out of turn.
-        self._books_from = f"{int((self._began - BOOKS_KEPT).timestamp() * 1000):012x}"
-        self._newest = ""
 
     # ---- learning
 
@@ -110,15 +105,11 @@ class Health:
             self._alarms.end(AlarmKind.JOURNAL)
 
     def _books(self) -> None:
-        """Messages that came since the last look, and those found wrong before, for a day: a replay may right them."""
+        """For a day, or until a replay rights them."""
         with self._lab.read() as conn:
-            newest, wrong = rows.unbalanced(conn, self._books_from, tuple(self._wrong))
-        self._books_from, self._newest = self._newest or self._books_from, newest or self._newest
-        kept = self._lab.now() - BOOKS_KEPT
-        self._wrong = {row.id: row for row in wrong if row.received_at >= kept}
-        counts = Counter(row.analyzer for row in self._wrong.values())
+            counts = rows.unbalanced(conn, self._lab.now() - BOOKS_KEPT)
         for name in self._enabled:
-            if counts[name]:
+            if name in counts:
                 self._alarms.begin(AlarmKind.BOOKS, name, count=counts[name])
             else:
                 self._alarms.end(AlarmKind.BOOKS, name)

@@ -23,7 +23,9 @@ from middleware.lab import Lab
 from middleware.schema import AnalyzerMessage, AnalyzerState, Change, LineAlarm
 from middleware.service import Lamps
 from middleware.settings import AnalyzerSettings
+from middleware.store import record as record_module
 from middleware.store import table
+from middleware.store.core import put_all
 from middleware.supervisor import LineState
 from middleware.work import Worker
 from tests.labs import NOW, Clock, Desk
@@ -278,14 +280,31 @@ def test_books_that_do_not_balance(here: Lab, desk: Desk, clock: Clock) -> None:
     desk.say("nobody", "HB=13.0 g/dL", "PLT=200 10*3/uL")
     rows, m = table(AnalyzerMessage), AnalyzerMessage
     with here.write() as conn:
-        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=0))
+        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=0, difference=1))
     assert watch.look(seconds=15) == {("bench", "books")}
     desk.say("nobody", "HB=13.0 g/dL", at="20261122100100")
     assert watch.look(seconds=15) == {("bench", "books")} == watch.look(seconds=15)
     assert desk.one(LineAlarm)["args"] == {"count": 1}
     with here.write() as conn:
-        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=1))
+        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=1, difference=0))
     assert watch.look(seconds=15) == set()
+
+
+def test_the_books_are_looked_at_whatever_the_messages_are_called(
+    here: Lab, desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id of a message from a file is a hash; one that came while the clock was behind sorts before all others."""
+    watch = Watch(here, clock)
+    body = desk.message("nobody", "HB=13.0 g/dL").body
+    pipeline.process(here, Message("f" * 32, "bench", clock(), body))
+    for _ in range(3):
+        assert watch.look(seconds=15) == set()
+    with monkeypatch.context() as broken:
+        broken.setattr(record_module, "put_all", lambda conn, row, rows: put_all(conn, row, rows[:-1]))
+        late = Message("0" * 32, "bench", clock() - timedelta(days=3), body.replace(b"13.0", b"14.0"))
+        assert pipeline.process(here, late).difference == 1
+    assert watch.look(seconds=15) == {("bench", "books")} == watch.look(hours=23)
+    assert watch.look(hours=1) == set()
 
 
 @ON_SQLITE
