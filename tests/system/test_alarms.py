@@ -127,8 +127,9 @@ class Watch:
 
     def __init__(self, lab: Lab, clock: Clock) -> None:
         self.lab, self.clock, self.failing = lab, clock, False
+        self.ticks: Callable[[], float] = lambda: clock().timestamp()
         self.ears, self.alarms = Ears(lab.settings.lab.timezone), Alarms(lab)
-        self.health = Health(lab, self.ears, self.alarms, lambda: self.failing)
+        self.health = Health(lab, self.ears, self.alarms, lambda: self.failing, lambda: self.ticks())
         self.states = {a.name: LineState(a.name, connected=True, since=clock()) for a in lab.settings.analyzers}
 
     def set(self, name: str, **values: Any) -> None:
@@ -202,6 +203,38 @@ def test_silence_of_the_weekend_and_while_we_were_away_is_none(here: Lab, clock:
     to(clock, here, 23, 13)
     assert Watch(here, clock).look(minutes=15) == set()  # started at 13:00: nobody could speak before
     assert watch.look() == {("bench", "silence")}  # the one that was there all the time
+
+
+@ON_SQLITE
+def test_a_clock_of_ours_that_was_ahead_leaves_no_silence_behind(here: Lab, desk: Desk, clock: Clock) -> None:
+    now = to(clock, here, 23, 11)
+    past(here, clock)
+    ahead = {"id": "ahead", "received_at": now + timedelta(days=3650), "processed_at": now, **PROCESSED}
+    with here.write() as conn:
+        conn.execute(table(AnalyzerMessage).insert(), [ahead])
+        raise_alarm(here, conn, AlarmKind.SILENCE, "bench", now + timedelta(days=3650), since="x", usual=1)
+    watch = Watch(here, clock)
+    assert watch.look() == set() and watch.health.beside("bench")["rhythm"] == "learned"
+    watch.set("bench", message_at=now + timedelta(days=3650))
+    assert watch.look(hours=2) == {("bench", "silence")}, "messages of the future hide no silence"
+
+
+@ON_SQLITE
+def test_a_clock_that_is_set_or_a_computer_that_slept_is_no_silence(here: Lab, clock: Clock) -> None:
+    """A battery is dead: it begins in 2020, until the network tells the time."""
+    now = to(clock, here, 23, 11)
+    past(here, clock)
+    clock.forward(days=-2000)
+    watch = Watch(here, clock)
+    assert watch.look(minutes=1) == set()
+    clock.at = now + timedelta(hours=2)
+    watch.ticks = lambda: (now + timedelta(days=-2000, minutes=2)).timestamp()
+    assert watch.look() == set()
+    watch.ticks = lambda: (clock() + timedelta(days=-2000)).timestamp()
+    watch.look(seconds=15)
+    assert watch.look(minutes=20) == set()
+    assert watch.health.beside("bench")["rhythm"] == "learned"
+    assert watch.look(minutes=40) == {("bench", "silence")}
 
 
 @ON_SQLITE
@@ -490,6 +523,19 @@ def test_at_most_so_many_a_day(desk: Desk, hub: Hub, client: httpx2.Client, cloc
     to(clock, lab, 23, 8)  # the next day, and it still lasts
     assert notices.run_due(lab, client) == 1
     assert notice_states(desk) == ["sent", "sent", "sent"]
+
+
+@ON_SQLITE
+def test_what_a_clock_that_was_ahead_put_off_or_told_keeps_nobody_from_being_told(
+    desk: Desk, hub: Hub, client: httpx2.Client, clock: Clock
+) -> None:
+    lab = with_alarms(desk.lab, most_a_day=1)
+    clock.forward(days=3650)
+    begin(lab)
+    assert notices.run_due(lab, client) == 1
+    begin(lab, AlarmKind.DOWN, "far", since="x")
+    clock.forward(days=-3650)
+    assert (notices.run_due(lab, client), notice_states(desk)) == (1, ["sent", "sent"])
 
 
 def away() -> httpx2.Response:
