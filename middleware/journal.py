@@ -29,6 +29,7 @@ from typing import Self
 
 from drivers.driver import Message
 from middleware import journal_file as file
+from middleware.allowance import Allowance
 from middleware.journal_file import JournalError, micros
 from middleware.journal_loop import PATIENCE, Entry, LoopSide, Session, ThreadEntry
 from middleware.journal_reader import Chunk, JournalReader, StoredMessage
@@ -58,6 +59,7 @@ class Journal:
         self.now = now
         self.micros: Callable[[], int] = _micros_now if now is _utc_now else lambda: micros(now())
         self.quiet: Callable[[sqlite3.Connection], None] | None = None  # the writer's work while nobody waits
+        self.noise: dict[str, Allowance] = {}  # by analyzer, for the recorders of its connections
         self._lock_file = _lock(path)
         self._opening = 0
         self._chunk = 0
