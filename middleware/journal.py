@@ -266,6 +266,8 @@ class Journal:
                 continue
             number += 1
             if session not in marks:
+                if session.opening != self._opening:
+                    self._renumber(session)
                 marks[session] = session.mark
                 if session.opening != self._opening:
                     rows["session"].append(_session_row(session, entry.at, number))
@@ -279,6 +281,12 @@ class Journal:
             if entry.ends:
                 rows["ends"].append((entry.at, entry.ends, number, session.id))
         return rows, marks
+
+    def _renumber(self, session: Session) -> None:
+        """Another file may have been put in place, in which this number is another conversation's."""
+        again = self._conn if self._opening > 1 else None
+        if again is not None and file.taken(again, session.id, session.analyzer, session.peer):
+            session.id, session.mark = next(self._numbers), 0
 
     def _silent(self) -> None:
         """The writer waits for a disk that neither does nor refuses what it is asked."""
@@ -314,6 +322,8 @@ class Journal:
         self._inode = file.inode(self.path)
         self._opening += 1
         self._chunk = file.last(conn, "chunk")
+        if self._opening > 1:
+            self._numbers = itertools.count(max(file.last(conn, "session") + 1, next(self._numbers)))
         return conn
 
 

@@ -131,6 +131,12 @@ def last(conn: sqlite3.Connection, table: str) -> int:
     return int(number)
 
 
+def taken(conn: sqlite3.Connection, session: int, analyzer: str, peer: str) -> bool:
+    """Is this the number of another conversation than one that goes on with this peer?"""
+    other = "SELECT 1 FROM session WHERE id = ? AND (ended_at IS NOT NULL OR analyzer <> ? OR peer <> ?)"
+    return conn.execute(other, (session, analyzer, peer)).fetchone() is not None
+
+
 def write(conn: sqlite3.Connection, rows: Mapping[str, Sequence[Sequence[object]]]) -> None:
     """One transaction: all of it or nothing. `rows` of session, chunk, message, ends (of sessions) and done."""
     conn.execute("BEGIN IMMEDIATE")
