@@ -17,6 +17,7 @@ from middleware.journal_loop import Then
 from middleware.transports import Wire
 
 NOISE = 65_536  # bytes of noise and refused frames kept since a frame or block was accepted
+THEIRS = ("eot", "enq", "timeout")  # ways a conversation of the analyzer's ends
 
 
 class Recorder:
@@ -31,6 +32,7 @@ class Recorder:
         self._session: Session | None = None
         self._noise = 0
         self._allowance = journal.noise.setdefault(analyzer, Allowance())
+        self._idle = False  # the conversation brought nothing yet, or the last one
         self._begun = False  # the present conversation has a row, or soon will
         self._said = b""
         self._said_at = 0
@@ -39,6 +41,9 @@ class Recorder:
         """A conversation begins; a stretch of noise before it ends."""
         if self._session is not None:
             self.later(b"", "", ends="noise")
+        if self._idle and not self._allowance.left():
+            self._noise = max(self._noise, NOISE + 1)
+        self._idle = True
         self._session = self.journal.session(self._analyzer, self._protocol, self._wire.peer)
 
     def message(self, body: bytes, incomplete: bool = False) -> Message:
@@ -107,6 +112,8 @@ class Recorder:
             if ends:
                 self._session, self._begun = None, False
             return
+        if self._idle and ends in THEIRS:
+            self._allowance.spend(len(data))
         self._side.later(self._entry(data, note, False, (), ends, None))
 
     def noise(self, data: bytes) -> None:
@@ -161,5 +168,5 @@ class Recorder:
         else:
             self._begun = True
         if frame or messages:
-            self._noise = 0
+            self._noise, self._idle = 0, False
         return entry

@@ -381,6 +381,27 @@ async def test_nonsense_from_ever_new_connections_leaves_a_bounded_journal(
     assert left_open == 0
 
 
+async def test_sessions_without_a_frame_leave_a_bounded_journal_and_the_next_frame_is_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENQ and EOT for ever are answered for ever; what they leave is bounded."""
+    monkeypatch.setattr(allowance, "MOST", 2_000)
+    async with running(path, analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        for _ in range(100):
+            far.writer.write(b"\x05")
+            assert await far.reader.readexactly(1) == ACK
+            far.writer.write(b"\x04")
+        for _ in range(3):
+            assert await far.send(MESSAGE) == ACK * 6
+        await lines.until(lambda: len(whole(lines)) == 3)
+        await far.close()
+    with closing(sqlite3.connect(path)) as conn:
+        sessions = conn.execute("SELECT count(*), count(ended_at) FROM session").fetchone()
+        (frames,) = conn.execute("SELECT count(*) FROM chunk WHERE frame = 1").fetchone()
+    assert sessions[0] == sessions[1] < 30 and frames == 15
+
+
 async def test_nonsense_for_ever_leaves_a_bounded_journal_and_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
