@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from middleware.settings import Settings
+from middleware.sound import COPY
 
 
 def copy_all(settings: Settings, to: Path) -> Iterator[str]:
@@ -35,8 +36,9 @@ def _copy(source: Path, to: Path) -> str:
         closing(sqlite3.connect(part)) as new,
     ):
         old.backup(new)
-        sound = new.execute("PRAGMA integrity_check").fetchone()[0]
-    if sound != "ok":
-        raise OSError(f"{source.name} is damaged: {sound}")
+        new.execute(f"PRAGMA application_id = {COPY}")
+        said = new.execute("PRAGMA integrity_check").fetchone()[0]
+    if said != "ok":
+        raise OSError(f"{source.name} is damaged: {said}")
     part.replace(target)
     return f"{source.name}: {target.stat().st_size // 1024} KiB copied and checked"

@@ -20,6 +20,7 @@ from pathlib import Path
 from middleware.folder_place import Place
 
 LARGEST = 32_000_000  # bytes, as of an MLLP block
+LONGEST = 255  # bytes of a file's name, on the usual disks: 80 letters of Hindi come near
 EMPTY = 60.0  # seconds after which an empty file is believed to stay empty
 
 
@@ -104,7 +105,7 @@ def put_away(place: Place, name: str, stamp: Stamp, why: str, at: datetime) -> P
     folder.mkdir(parents=True, exist_ok=True)
     target = _free(folder, name, at)
     if why:
-        target.with_name(f"{target.name}.why.txt").write_text(why, encoding="utf-8")
+        target.with_name(_named(target.name, ".why.txt")).write_text(why, encoding="utf-8")
     _move(place.folder / name, target)
     if _stamp(target.stat()) != stamp:
         _move(target, _free(place.folder, name, at))
@@ -121,7 +122,7 @@ def _move(source: Path, target: Path) -> None:
     except OSError as wrong:
         if wrong.errno != errno.EXDEV:
             raise
-        part = target.with_name(f".{target.name}.part")  # another disk: copied whole, then it appears
+        part = target.with_name(_named(f".{target.name}", ".part"))  # another disk: copied whole, then it appears
         shutil.copy2(source, part)
         part.rename(target)
         source.unlink()
@@ -133,9 +134,14 @@ def _free(folder: Path, name: str, at: datetime) -> Path:
     number = 0
     while target.exists():
         more = f"-{number}" if number else ""
-        target = folder / f"{path.stem}.{at:%Y%m%d-%H%M%S}{more}{path.suffix}"
+        target = folder / _named(path.stem, f".{at:%Y%m%d-%H%M%S}{more}{path.suffix}")
         number += 1
     return target
+
+
+def _named(begin: str, end: str) -> str:
+    """Both as one name, the beginning cut where it would be too long."""
+    return os.fsdecode(os.fsencode(begin)[: LONGEST - len(os.fsencode(end))]) + end
 
 
 def _stamp(found: os.stat_result) -> Stamp:

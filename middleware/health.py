@@ -6,7 +6,8 @@ Law: reads the database, writes nothing (see `alarms`); what cannot be known rai
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,13 @@ from middleware.lab import Lab
 from middleware.rhythm import Rhythm
 from middleware.settings import AnalyzerSettings
 from middleware.store import alarms as rows
-from middleware.store.alarms import Unbalanced
 
 if TYPE_CHECKING:
     from middleware.supervisor import LineState
 
 RELEARN = timedelta(hours=1)
 BOOKS_KEPT = timedelta(days=1)  # how long a message whose counts differ keeps its alarm
+LEAP = 60.0  # seconds that our clock and the time that went by may differ between two looks
 BACK = 0.8  # of the limit: a clock that wavers about the limit does not raise an alarm each time
 MANY, SOON, CALM = 10, timedelta(minutes=10), timedelta(minutes=30)  # refusals in SOON; over when none came for CALM
 
@@ -33,20 +34,21 @@ MANY, SOON, CALM = 10, timedelta(minutes=10), timedelta(minutes=30)  # refusals 
 class Health:
     """The looks at one middleware's lines. Not safe between threads: the lamps' thread alone uses it."""
 
-    def __init__(self, lab: Lab, ears: Ears, alarms: Alarms, journal_fails: Callable[[], bool]) -> None:
-        """`ears`: what the pipeline's worker heard; `journal_fails`: True while the journal cannot be written."""
+    def __init__(
+        self, lab: Lab, ears: Ears, alarms: Alarms, journal_fails: Callable[[], bool],
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`ears`: what the pipeline's worker heard; `journal_fails`: True while the journal cannot be written; `ticks`:
+        seconds that go by whatever the clock says."""
         self._lab, self._ears, self._alarms, self._journal_fails = lab, ears, alarms, journal_fails
-        self._began = lab.now()
+        self._began = lab.now()  # to be here, by a clock that did not leap since
+        self._ticks, self._looked = ticks, (self._began, ticks())
         self._enabled = {a.name: a for a in lab.settings.analyzers if a.enabled}
         self._rhythms: dict[str, Rhythm] = {}
         self._learned: dict[str, datetime] = {}
         self._down: dict[str, datetime] = {}
         self._refused: dict[str, deque[tuple[datetime, int]]] = {}
         self._rose: dict[str, datetime] = {}
-        self._wrong: dict[str, Unbalanced] = {}
-        # Ids begin with their time. We look again from the look before the last: lines may store a little out of turn.
-        self._books_from = f"{int((self._began - BOOKS_KEPT).timestamp() * 1000):012x}"
-        self._newest = ""
 
     # ---- learning
 
@@ -58,8 +60,8 @@ class Health:
             return None
         name = min(due, key=lambda n: self._learned.get(n, datetime.min.replace(tzinfo=now.tzinfo)))
         with self._lab.read() as conn:
-            last = rows.last_message(conn, name)
-            times = rows.message_times(conn, name, last - timedelta(weeks=rhythm.WEEKS)) if last else []
+            last = rows.last_message(conn, name, now)  # one of the future came while our clock was wrong
+            times = rows.message_times(conn, name, last - timedelta(weeks=rhythm.WEEKS), now) if last else []
         settings = self._lab.settings
         self._rhythms[name] = rhythm.learn(times, settings.lab.timezone, settings.alarms.holidays)
         self._learned[name] = now
@@ -88,6 +90,7 @@ class Health:
 
     def look(self, states: Mapping[str, LineState]) -> None:
         """Raise and end alarms by how things stand now."""
+        self._leaps()
         self._alarms.refresh()
         self._journal()
         self._books()
@@ -103,6 +106,16 @@ class Health:
                 self._silence(analyzer, state)
                 self._refusals(analyzer, state)
 
+    def _leaps(self) -> None:
+        """Our clock was set, or this computer slept: moments that we remember say nothing of how long ago they were."""
+        now, ticks = self._lab.now(), self._ticks()
+        then, ticked = self._looked
+        self._looked = now, ticks
+        if abs((now - then).total_seconds() - (ticks - ticked)) > LEAP:
+            self._began = now
+            for remembered in (self._learned, self._down, self._refused, self._rose):
+                remembered.clear()
+
     def _journal(self) -> None:
         if self._journal_fails():
             self._alarms.begin(AlarmKind.JOURNAL)
@@ -110,15 +123,11 @@ class Health:
             self._alarms.end(AlarmKind.JOURNAL)
 
     def _books(self) -> None:
-        """Messages that came since the last look, and those found wrong before, for a day: a replay may right them."""
+        """For a day, or until a replay rights them."""
         with self._lab.read() as conn:
-            newest, wrong = rows.unbalanced(conn, self._books_from, tuple(self._wrong))
-        self._books_from, self._newest = self._newest or self._books_from, newest or self._newest
-        kept = self._lab.now() - BOOKS_KEPT
-        self._wrong = {row.id: row for row in wrong if row.received_at >= kept}
-        counts = Counter(row.analyzer for row in self._wrong.values())
+            counts = rows.unbalanced(conn, self._lab.now() - BOOKS_KEPT)
         for name in self._enabled:
-            if counts[name]:
+            if name in counts:
                 self._alarms.begin(AlarmKind.BOOKS, name, count=counts[name])
             else:
                 self._alarms.end(AlarmKind.BOOKS, name)
@@ -136,10 +145,11 @@ class Health:
             return
         if known is None:
             return
-        now, last = self._lab.now(), _newest(known.last, state.message_at)
+        now = self._lab.now()
+        last = max((t for t in (known.last, state.message_at) if t is not None and t <= now), default=None)
         lasts_since = self._alarms.since(AlarmKind.SILENCE, name)
         if lasts_since is not None:
-            if last is not None and last >= lasts_since:
+            if lasts_since > now or (last is not None and last >= lasts_since):
                 self._alarms.end(AlarmKind.SILENCE, name)
         elif last is not None and self._alarms.since(AlarmKind.DOWN, name) is None:
             since = max(last, self._began)  # while we were away nobody could speak
@@ -190,7 +200,3 @@ class Health:
             self._alarms.begin(AlarmKind.REFUSED, name, count=count - seen[0][1])
         elif now - self._rose.get(name, self._began) >= CALM:
             self._alarms.end(AlarmKind.REFUSED, name)
-
-
-def _newest(*times: datetime | None) -> datetime | None:
-    return max((t for t in times if t is not None), default=None)

@@ -29,6 +29,7 @@ from typing import Self
 
 from drivers.driver import Message
 from middleware import journal_file as file
+from middleware.allowance import Allowance
 from middleware.journal_file import JournalError, micros
 from middleware.journal_loop import PATIENCE, Entry, LoopSide, Session, ThreadEntry
 from middleware.journal_reader import Chunk, JournalReader, StoredMessage
@@ -58,6 +59,7 @@ class Journal:
         self.now = now
         self.micros: Callable[[], int] = _micros_now if now is _utc_now else lambda: micros(now())
         self.quiet: Callable[[sqlite3.Connection], None] | None = None  # the writer's work while nobody waits
+        self.noise: dict[str, Allowance] = {}  # by analyzer, for the recorders of its connections
         self._lock_file = _lock(path)
         self._opening = 0
         self._chunk = 0
@@ -264,6 +266,8 @@ class Journal:
                 continue
             number += 1
             if session not in marks:
+                if session.opening != self._opening:
+                    self._renumber(session)
                 marks[session] = session.mark
                 if session.opening != self._opening:
                     rows["session"].append(_session_row(session, entry.at, number))
@@ -277,6 +281,12 @@ class Journal:
             if entry.ends:
                 rows["ends"].append((entry.at, entry.ends, number, session.id))
         return rows, marks
+
+    def _renumber(self, session: Session) -> None:
+        """Another file may have been put in place, in which this number is another conversation's."""
+        again = self._conn if self._opening > 1 else None
+        if again is not None and file.taken(again, session.id, session.analyzer, session.peer):
+            session.id, session.mark = next(self._numbers), 0
 
     def _silent(self) -> None:
         """The writer waits for a disk that neither does nor refuses what it is asked."""
@@ -312,6 +322,8 @@ class Journal:
         self._inode = file.inode(self.path)
         self._opening += 1
         self._chunk = file.last(conn, "chunk")
+        if self._opening > 1:
+            self._numbers = itertools.count(max(file.last(conn, "session") + 1, next(self._numbers)))
         return conn
 
 

@@ -19,7 +19,7 @@ BLOCKS = "blocks"  # the protocol of the dialects that frame otherwise than LIS0
 BUSY = 5.0  # seconds to wait for another program's lock; the analyzer waits 15
 CHECKPOINT = 250  # pages: a short log is soon written over, not made longer, and then a sync costs half (measured)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 SCHEMA = """
 CREATE TABLE session (
@@ -78,12 +78,12 @@ class JournalError(Exception):
 
 def micros(at: datetime) -> int:
     """Microseconds since 1970, of an aware time."""
-    return (at - _EPOCH) // _MICROSECOND
+    return (at - _EPOCH) // MICROSECOND
 
 
 def moment(at: int) -> datetime:
     """The aware UTC time of `micros`."""
-    return _EPOCH + at * _MICROSECOND
+    return _EPOCH + at * MICROSECOND
 
 
 def connect(path: Path, make: bool) -> sqlite3.Connection:
@@ -129,6 +129,12 @@ def last(conn: sqlite3.Connection, table: str) -> int:
     """The highest number given."""
     (number,) = conn.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()
     return int(number)
+
+
+def taken(conn: sqlite3.Connection, session: int, analyzer: str, peer: str) -> bool:
+    """Is this the number of another conversation than one that goes on with this peer?"""
+    other = "SELECT 1 FROM session WHERE id = ? AND (ended_at IS NOT NULL OR analyzer <> ? OR peer <> ?)"
+    return conn.execute(other, (session, analyzer, peer)).fetchone() is not None
 
 
 def write(conn: sqlite3.Connection, rows: Mapping[str, Sequence[Sequence[object]]]) -> None:

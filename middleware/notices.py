@@ -38,9 +38,9 @@ def run_due(lab: Lab, client: httpx2.Client) -> int:
     now, told = lab.now(), lab.settings.alarms
     here = now.astimezone(lab.settings.lab.timezone)
     with lab.read() as conn:
-        due = rows.due_notices(conn, now)
+        due = rows.due_notices(conn, now, LONGEST_PAUSE)
         midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
-        left = told.most_a_day - rows.told_since(conn, midnight)
+        left = told.most_a_day - rows.told_between(conn, midnight, now)
     if any(notice.began_at < now - GIVE_UP for notice in due):
         with lab.write() as conn:
             rows.give_up(conn, now - GIVE_UP)

@@ -1,7 +1,8 @@
 """A connection's own view of the journal: the present conversation, and what we said in it.
 
 Turns what is heard and said into journal rows. Law: `put` calls back after the commit; what we said goes into the
-row that follows it, so that a frame costs one row; noise is kept up to a bound, for a line may send noise for ever.
+row that follows it, so that a frame costs one row; noise is kept up to a bound, for a line may send noise for ever,
+and connect for ever.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import asyncio
 from collections.abc import Sequence
 
 from drivers.driver import Message
+from middleware.allowance import Allowance
 from middleware.journal import Entry, Journal, JournalError, Session
 from middleware.journal_loop import Then
 from middleware.transports import Wire
 
 NOISE = 65_536  # bytes of noise and refused frames kept since a frame or block was accepted
+THEIRS = ("eot", "enq", "timeout")  # ways a conversation of the analyzer's ends
 
 
 class Recorder:
@@ -28,6 +31,8 @@ class Recorder:
         self._wire, self._analyzer, self._protocol = wire, analyzer, protocol
         self._session: Session | None = None
         self._noise = 0
+        self._allowance = journal.noise.setdefault(analyzer, Allowance())
+        self._idle = False  # the conversation brought nothing yet, or the last one
         self._begun = False  # the present conversation has a row, or soon will
         self._said = b""
         self._said_at = 0
@@ -36,6 +41,9 @@ class Recorder:
         """A conversation begins; a stretch of noise before it ends."""
         if self._session is not None:
             self.later(b"", "", ends="noise")
+        if self._idle and not self._allowance.left():
+            self._noise = max(self._noise, NOISE + 1)
+        self._idle = True
         self._session = self.journal.session(self._analyzer, self._protocol, self._wire.peer)
 
     def message(self, body: bytes, incomplete: bool = False) -> Message:
@@ -104,6 +112,8 @@ class Recorder:
             if ends:
                 self._session, self._begun = None, False
             return
+        if self._idle and ends in THEIRS:
+            self._allowance.spend(len(data))
         self._side.later(self._entry(data, note, False, (), ends, None))
 
     def noise(self, data: bytes) -> None:
@@ -115,10 +125,14 @@ class Recorder:
         self._useless(data, f"refused: {why}")
 
     def _useless(self, data: bytes, note: str) -> None:
-        """A byte in noise may look like an ENQ: the bound counts over conversations, until something is accepted."""
+        """A byte in noise may look like an ENQ: the bound counts over conversations, until something is accepted. Who
+        connects anew for each piece of noise finds what the line may still leave in this hour."""
+        if not self._allowance.left():
+            self._noise = max(self._noise, NOISE)
         room = NOISE - self._noise
         if room > 0:
             self.later(data[:room], note)
+            self._allowance.spend(min(room, len(data)))
             if len(data) > room:
                 self.later(b"", "what follows is not kept until a frame is accepted")
         self._noise += len(data)
@@ -154,5 +168,5 @@ class Recorder:
         else:
             self._begun = True
         if frame or messages:
-            self._noise = 0
+            self._noise, self._idle = 0, False
         return entry

@@ -7,13 +7,14 @@ Source: SQLite's file format (sqlite.org/fileformat2.html 1.3 the header, 4.1 th
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import secrets
 import sqlite3
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from middleware.settings import Settings
@@ -31,6 +32,7 @@ _STEP = 10_000  # instructions of SQLite between two looks at the clock
 _MAGIC = b"SQLite format 3\0"
 _LOG_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 _ID = slice(68, 72)  # the header's application id, which we use as this one file's own number
+COPY = 0x4C4D4350  # instead: a backup's copy, which has no log before a service has taken it into use
 
 JOURNAL, LAB, REPORTS = "journal", "lab database", "report database"
 _WITHOUT = {
@@ -45,10 +47,13 @@ _WITHOUT = {
 
 def must_be_whole(path: Path, kind: str) -> None:
     """Return when the file is whole, as far as SECONDS can tell, or not there. Trouble when it is damaged."""
-    if wrong := damage(path):
-        raise Trouble(how_to_restore(path, kind, wrong))
-    if path.exists():
-        _sign(path)
+    with _alone(path):
+        if wrong := damage(path):
+            raise Trouble(how_to_restore(path, kind, wrong))
+        if path.exists():
+            _sign(path)
+            if _own(path) == COPY:  # a log that is begun now would be taken for another file's
+                raise Trouble(f"{path} was put back from a backup, and another program holds it: end that first.")
 
 
 def url_must_be_whole(url: str, kind: str) -> None:
@@ -128,10 +133,17 @@ def _from_inside(path: Path, seconds: float | None) -> str:
 
 def _log_of_another(conn: sqlite3.Connection, path: Path) -> str:
     """SQLite takes any log that lies beside a file for that file's own, and replays it."""
-    with path.open("rb") as file:
-        own = struct.unpack(">i", file.read(100)[_ID])[0]
+    own, beside = _own(path), path.with_name(f"{path.name}-wal")
     (replayed,) = conn.execute("PRAGMA application_id").fetchone()
-    return f"the log {path.name}-wal beside it is that of another file" if own and own != replayed else ""
+    log_of_a_copy = own == COPY and beside.exists() and beside.stat().st_size > 0
+    other = log_of_a_copy or (own and own != replayed)
+    return f"the log {beside.name} beside it is that of another file" if other else ""
+
+
+def _own(path: Path) -> int:
+    """The number that stands in the file itself, whatever its log says; 0: none."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(100)[_ID])
 
 
 def _cut_off(header: bytes, there: int) -> str | None:
@@ -174,9 +186,21 @@ def _not_damage(busy: sqlite3.OperationalError) -> bool:
     )  # fmt: skip
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """A copy that was put back is taken into use by one service, while the others wait."""
+    if not path.exists() or _own(path) != COPY:
+        yield
+        return
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _sign(path: Path) -> None:
     """Give the file its own number, once, so that another file's log can be told from its own."""
-    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path, timeout=1)) as conn:
-        if conn.execute("PRAGMA application_id").fetchone() == (0,):
+    patience, carried = (_BUSY, "FULL") if _own(path) == COPY else (1, "PASSIVE")
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path, timeout=patience)) as conn:
+        if conn.execute("PRAGMA application_id").fetchone()[0] in (0, COPY):
             conn.execute(f"PRAGMA application_id = {secrets.randbits(31) or 1}")
-            conn.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            conn.execute(f"PRAGMA wal_checkpoint({carried})")

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to connect
 CONNECT_TIMEOUT = 10.0
 FULL = 65_536  # bytes read and not taken: stop reading
+PIECE = 4096  # bytes handled in one turn of the loop: who sends without waiting must not make the others wait
 STUCK = 1_048_576  # bytes written and not sent: the other end is gone
 UNANSWERED = 120.0  # seconds until a peer that confirms nothing we sent counts as gone
 MOST = 400  # connections of one line; analyzers that forget to hang up must not use up this computer's
@@ -49,6 +50,7 @@ class Wire(asyncio.Protocol):
         self._data: list[bytes] = []
         self._size = 0
         self._paused = False
+        self._turning = False  # the next piece is given soon
         self._ended = False
         self._heard: Heard | None = None
         self._reader: asyncio.Future[None] | None = None
@@ -73,7 +75,7 @@ class Wire(asyncio.Protocol):
         self._heard = heard
         self.expect(seconds)
         if self._data or self._ended:
-            self._catch_up(heard)
+            self._catch_up()
 
     def hold(self) -> None:
         """Give no more to `heard`: what comes is kept, up to a bound."""
@@ -114,13 +116,15 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes."""
-        if self._heard is not None:
+        if self._heard is not None and not self._data and len(data) <= PIECE:
             self._heard(data)
             return
         self._data.append(data)
         self._size += len(data)
-        if self._size > FULL and not self._paused:
+        if self._size > (FULL if self._heard is None else PIECE) and not self._paused:
             self._pause(True)
+        if self._heard is not None:
+            self._go_on_soon()
         self._wake()
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -129,11 +133,32 @@ class Wire(asyncio.Protocol):
 
     # ---- inside
 
-    def _catch_up(self, heard: Heard) -> None:
-        while self._data and self._heard is not None:
-            heard(self._taken())
-        if self._ended and self._heard is not None:
-            heard(b"")
+    def _go_on_soon(self) -> None:
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turning = False
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Give a piece of what had come, and the rest in the next turns of the loop."""
+        if self._heard is not None and self._data:
+            self._heard(self._piece())
+        if self._heard is not None:  # it may have said `hold`
+            if self._data:
+                self._go_on_soon()
+            elif self._ended:
+                self._heard(b"")
+
+    def _piece(self) -> bytes:
+        data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
+        piece, rest = data[:PIECE], data[PIECE:]
+        self._data, self._size = [rest] if rest else [], len(rest)
+        if self._paused and not rest:
+            self._pause(False)
+        return piece
 
     def _taken(self) -> bytes:
         data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
@@ -162,7 +187,7 @@ class Wire(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        if self._heard is not None:
+        if self._heard is not None and not self._data:
             self._heard(b"")
         self._wake()
 

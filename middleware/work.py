@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy import event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from drivers.driver import Message
@@ -47,6 +48,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin with what a crash left unprocessed."""
+        event.listen(self._lab.engine, "connect", self._anew)
         self._wake.set()
         self._thread.start()
 
@@ -59,6 +61,12 @@ class Worker:
         self._stop.set()
         self._wake.set()
         self._thread.join(timeout=20)
+        event.remove(self._lab.engine, "connect", self._anew)
+
+    def _anew(self, _dbapi: object, _record: object) -> None:
+        """A new connection: it may be to a database that was put back from a backup while it was away."""
+        self._caught_up = False
+        self._wake.set()
 
     def _run(self) -> None:
         pause = PAUSE
@@ -93,10 +101,14 @@ class Worker:
         return True
 
     def _catch_up(self) -> None:
-        """Once at the start: was the lab database put back from a backup?"""
+        """At the start and after each new connection: was the lab database put back from a backup?"""
         if not self._caught_up:
-            catch_up(self._lab, self._journal)
-            self._caught_up = True
+            self._caught_up = True  # before, for it may connect
+            try:
+                catch_up(self._lab, self._journal)
+            except BaseException:
+                self._caught_up = False
+                raise
 
     def _together(self, batch: Sequence[Message]) -> bool:
         """All of a batch in one transaction; False when one of them must be tried alone."""

@@ -6,12 +6,12 @@ Law: called inside the caller's transaction; one alarm of a kind lasts at a time
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, literal_column, or_, select
 
 from middleware.schema import AnalyzerMessage, LineAlarm
 from middleware.store.core import change, count, put, table, touch
@@ -102,16 +102,18 @@ def count_lasting(conn: Connection) -> int:
 # ---- telling the engineer ---------------------------------------------------------------------------------------
 
 
-def due_notices(conn: Connection, now: datetime) -> tuple[Notice, ...]:
-    """Alarms whose notice is due, oldest first."""
+def due_notices(conn: Connection, now: datetime, longest: timedelta) -> tuple[Notice, ...]:
+    """Alarms whose notice is due, oldest first. One that would rest longer than `longest` was put off by a clock that
+    was ahead: it is due."""
     columns = (ALARM.c[n] for n in Notice.__slots__)
-    due = select(*columns).where(ALARM.c.notice_state == "queued", ALARM.c.notice_next_at <= now)
+    next_at = ALARM.c.notice_next_at
+    due = select(*columns).where(ALARM.c.notice_state == "queued", or_(next_at <= now, next_at > now + longest))
     return tuple(Notice(**row) for row in conn.execute(due.order_by(ALARM.c.id)).mappings())
 
 
-def told_since(conn: Connection, since: datetime) -> int:
-    """How many alarms were told since then."""
-    return count(conn, LineAlarm, ALARM.c.told_at >= since)
+def told_between(conn: Connection, since: datetime, until: datetime) -> int:
+    """How many alarms were told between these moments."""
+    return count(conn, LineAlarm, ALARM.c.told_at.between(since, until))
 
 
 def give_up(conn: Connection, before: datetime) -> int:
@@ -135,36 +137,26 @@ def settle_notice(conn: Connection, alarm_id: int, **values: Any) -> None:
 # ---- what alarms are found by -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Unbalanced:
-    """A message whose measurements are not all accounted for."""
-
-    id: str
-    analyzer: str
-    received_at: datetime
-
-
-def unbalanced(conn: Connection, after: str, known: Collection[str]) -> tuple[str, tuple[Unbalanced, ...]]:
-    """The newest message's id, and every message after this id, or among the known ones, whose counts differ."""
-    out = MESSAGE.c.results + MESSAGE.c.controls + MESSAGE.c.unmatched + MESSAGE.c.duplicates + MESSAGE.c.not_reportable
-    which = or_(MESSAGE.c.id > after, MESSAGE.c.id.in_(known)) if known else MESSAGE.c.id > after
-    query = select(*(MESSAGE.c[n] for n in Unbalanced.__slots__)).where(which, MESSAGE.c.measurements != out)
-    found = tuple(Unbalanced(**row) for row in conn.execute(query).mappings())
-    return conn.execute(select(func.max(MESSAGE.c.id))).scalar() or "", found
+def unbalanced(conn: Connection, since: datetime) -> dict[str, int]:
+    """How many messages of each analyzer were processed since then and have a difference in their books."""
+    # The number stands in the statement: with a parameter SQLite would not look into the small index of differences.
+    astray = MESSAGE.c.difference != literal_column("0")
+    query = select(MESSAGE.c.analyzer, func.count()).where(astray, MESSAGE.c.processed_at >= since)
+    return {row[0]: row[1] for row in conn.execute(query.group_by(MESSAGE.c.analyzer))}
 
 
 # ---- what an analyzer's rhythm is learned from ------------------------------------------------------------------
 
 
-def message_times(conn: Connection, analyzer: str, since: datetime) -> list[datetime]:
-    """When each message of an analyzer came, since then."""
-    query = select(MESSAGE.c.received_at).where(MESSAGE.c.analyzer == analyzer, MESSAGE.c.received_at >= since)
-    return list(conn.execute(query).scalars())
+def message_times(conn: Connection, analyzer: str, since: datetime, until: datetime) -> list[datetime]:
+    """When each message of an analyzer came, between these moments."""
+    came = MESSAGE.c.received_at.between(since, until)
+    return list(conn.execute(select(MESSAGE.c.received_at).where(MESSAGE.c.analyzer == analyzer, came)).scalars())
 
 
-def last_message(conn: Connection, analyzer: str) -> datetime | None:
-    """When its newest message came."""
+def last_message(conn: Connection, analyzer: str, until: datetime) -> datetime | None:
+    """When its newest message came, up to a moment."""
     newest: datetime | None = conn.execute(
-        select(func.max(MESSAGE.c.received_at)).where(MESSAGE.c.analyzer == analyzer)
+        select(func.max(MESSAGE.c.received_at)).where(MESSAGE.c.analyzer == analyzer, MESSAGE.c.received_at <= until)
     ).scalar()
     return newest

@@ -23,7 +23,7 @@ GIVE_UP = timedelta(hours=48)
 LOST = timedelta(minutes=10)  # far longer than any gateway's time-out
 GIVE_UP_NOTICE = timedelta(hours=24)
 KEEP = timedelta(days=366)
-_WAITS = (1, 2, 5, 15, 30, 60)  # minutes after the 1st, 2nd … failed try
+_WAITS = (1, 2, 5, 15, 30, 60)  # at most LONGEST_WAIT: minutes after the 1st, 2nd … failed try
 _AFTER = {Kind.REJECTED: Status.FAILED, Kind.UNKNOWN: Status.UNKNOWN}
 _log = logging.getLogger("labmitra.reports.sms")
 

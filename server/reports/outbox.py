@@ -20,6 +20,7 @@ from server.reports.sms import number
 from server.reports.texts import NOTICE
 
 sms, receipt = HubTable.metadata.tables["sms"], HubTable.metadata.tables["sms_receipt"]
+LONGEST_WAIT = timedelta(hours=1)  # between two tries of one SMS
 _TOLD = (Status.SENT, Status.ACCEPTED, Status.DELIVERED, Status.UNKNOWN)  # the person may have read it
 _KEEPS_LINK = (Status.QUEUED, Status.SENT)
 
@@ -137,7 +138,8 @@ def list_for_notice(conn: Connection, notice_id: str) -> list[Row[Any]]:
 
 def claim(conn: Connection, now: datetime, notices_only: bool = False) -> Row[Any] | None:
     """Take one due SMS: it is "sent" from here on, whatever happens to this process."""
-    due = select(sms).where(sms.c.status == Status.QUEUED.value, sms.c.next_at <= now)
+    ahead = sms.c.next_at > now + LONGEST_WAIT  # put off by a clock that was ahead
+    due = select(sms).where(sms.c.status == Status.QUEUED.value, or_(sms.c.next_at <= now, ahead))
     if notices_only:
         due = due.where(sms.c.notice_id.is_not(None))
     row = conn.execute(due.order_by(sms.c.next_at, sms.c.id).limit(1).with_for_update(skip_locked=True)).one_or_none()

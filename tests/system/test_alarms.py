@@ -23,7 +23,9 @@ from middleware.lab import Lab
 from middleware.schema import AnalyzerMessage, AnalyzerState, Change, LineAlarm
 from middleware.service import Lamps
 from middleware.settings import AnalyzerSettings
+from middleware.store import record as record_module
 from middleware.store import table
+from middleware.store.core import put_all
 from middleware.supervisor import LineState
 from middleware.work import Worker
 from tests.labs import NOW, Clock, Desk
@@ -125,8 +127,9 @@ class Watch:
 
     def __init__(self, lab: Lab, clock: Clock) -> None:
         self.lab, self.clock, self.failing = lab, clock, False
+        self.ticks: Callable[[], float] = lambda: clock().timestamp()
         self.ears, self.alarms = Ears(lab.settings.lab.timezone), Alarms(lab)
-        self.health = Health(lab, self.ears, self.alarms, lambda: self.failing)
+        self.health = Health(lab, self.ears, self.alarms, lambda: self.failing, lambda: self.ticks())
         self.states = {a.name: LineState(a.name, connected=True, since=clock()) for a in lab.settings.analyzers}
 
     def set(self, name: str, **values: Any) -> None:
@@ -200,6 +203,38 @@ def test_silence_of_the_weekend_and_while_we_were_away_is_none(here: Lab, clock:
     to(clock, here, 23, 13)
     assert Watch(here, clock).look(minutes=15) == set()  # started at 13:00: nobody could speak before
     assert watch.look() == {("bench", "silence")}  # the one that was there all the time
+
+
+@ON_SQLITE
+def test_a_clock_of_ours_that_was_ahead_leaves_no_silence_behind(here: Lab, desk: Desk, clock: Clock) -> None:
+    now = to(clock, here, 23, 11)
+    past(here, clock)
+    ahead = {"id": "ahead", "received_at": now + timedelta(days=3650), "processed_at": now, **PROCESSED}
+    with here.write() as conn:
+        conn.execute(table(AnalyzerMessage).insert(), [ahead])
+        raise_alarm(here, conn, AlarmKind.SILENCE, "bench", now + timedelta(days=3650), since="x", usual=1)
+    watch = Watch(here, clock)
+    assert watch.look() == set() and watch.health.beside("bench")["rhythm"] == "learned"
+    watch.set("bench", message_at=now + timedelta(days=3650))
+    assert watch.look(hours=2) == {("bench", "silence")}, "messages of the future hide no silence"
+
+
+@ON_SQLITE
+def test_a_clock_that_is_set_or_a_computer_that_slept_is_no_silence(here: Lab, clock: Clock) -> None:
+    """A battery is dead: it begins in 2020, until the network tells the time."""
+    now = to(clock, here, 23, 11)
+    past(here, clock)
+    clock.forward(days=-2000)
+    watch = Watch(here, clock)
+    assert watch.look(minutes=1) == set()
+    clock.at = now + timedelta(hours=2)
+    watch.ticks = lambda: (now + timedelta(days=-2000, minutes=2)).timestamp()
+    assert watch.look() == set()
+    watch.ticks = lambda: (clock() + timedelta(days=-2000)).timestamp()
+    watch.look(seconds=15)
+    assert watch.look(minutes=20) == set()
+    assert watch.health.beside("bench")["rhythm"] == "learned"
+    assert watch.look(minutes=40) == {("bench", "silence")}
 
 
 @ON_SQLITE
@@ -278,14 +313,31 @@ def test_books_that_do_not_balance(here: Lab, desk: Desk, clock: Clock) -> None:
     desk.say("nobody", "HB=13.0 g/dL", "PLT=200 10*3/uL")
     rows, m = table(AnalyzerMessage), AnalyzerMessage
     with here.write() as conn:
-        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=0))
+        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=0, difference=1))
     assert watch.look(seconds=15) == {("bench", "books")}
     desk.say("nobody", "HB=13.0 g/dL", at="20261122100100")
     assert watch.look(seconds=15) == {("bench", "books")} == watch.look(seconds=15)
     assert desk.one(LineAlarm)["args"] == {"count": 1}
     with here.write() as conn:
-        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=1))
+        conn.execute(rows.update().where(m.measurements == 2).values(unmatched=1, difference=0))
     assert watch.look(seconds=15) == set()
+
+
+def test_the_books_are_looked_at_whatever_the_messages_are_called(
+    here: Lab, desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id of a message from a file is a hash; one that came while the clock was behind sorts before all others."""
+    watch = Watch(here, clock)
+    body = desk.message("nobody", "HB=13.0 g/dL").body
+    pipeline.process(here, Message("f" * 32, "bench", clock(), body))
+    for _ in range(3):
+        assert watch.look(seconds=15) == set()
+    with monkeypatch.context() as broken:
+        broken.setattr(record_module, "put_all", lambda conn, row, rows: put_all(conn, row, rows[:-1]))
+        late = Message("0" * 32, "bench", clock() - timedelta(days=3), body.replace(b"13.0", b"14.0"))
+        assert pipeline.process(here, late).difference == 1
+    assert watch.look(seconds=15) == {("bench", "books")} == watch.look(hours=23)
+    assert watch.look(hours=1) == set()
 
 
 @ON_SQLITE
@@ -471,6 +523,19 @@ def test_at_most_so_many_a_day(desk: Desk, hub: Hub, client: httpx2.Client, cloc
     to(clock, lab, 23, 8)  # the next day, and it still lasts
     assert notices.run_due(lab, client) == 1
     assert notice_states(desk) == ["sent", "sent", "sent"]
+
+
+@ON_SQLITE
+def test_what_a_clock_that_was_ahead_put_off_or_told_keeps_nobody_from_being_told(
+    desk: Desk, hub: Hub, client: httpx2.Client, clock: Clock
+) -> None:
+    lab = with_alarms(desk.lab, most_a_day=1)
+    clock.forward(days=3650)
+    begin(lab)
+    assert notices.run_due(lab, client) == 1
+    begin(lab, AlarmKind.DOWN, "far", since="x")
+    clock.forward(days=-3650)
+    assert (notices.run_due(lab, client), notice_states(desk)) == (1, ["sent", "sent"])
 
 
 def away() -> httpx2.Response:

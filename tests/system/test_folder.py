@@ -305,6 +305,18 @@ def test_to_another_disk(tmp_path: Path, folder: Path, monkeypatch: pytest.Monke
     assert in_(folder) == ["done"] and in_(folder / "done") == ["r.txt"]
 
 
+@pytest.mark.parametrize("letter", ["x", "\u0930"])
+def test_a_name_as_long_as_the_disk_allows(letter: str, folder: Path) -> None:
+    """It has no room for what is added: the file would never leave the folder."""
+    name = letter * (251 // len(letter.encode())) + ".txt"
+    place = folder_place.place(f"folder:{folder}")
+    for _again in range(2):
+        write(folder, name, ASTM)
+        stamp = folder_files.found_in(place)[0][name]
+        assert folder_files.put_away(place, name, stamp, "why", AT).read_bytes() == ASTM
+    assert in_(folder) == ["failed"] and len(in_(folder / "failed")) == 4
+
+
 # ---- the folder and the disk fail -------------------------------------------------------------------------------
 
 

@@ -182,6 +182,20 @@ def test_down_all_day_then_up(service: Service, desk: Desk, caplog: pytest.LogCa
     assert {h["last_error"] for h in desk.rows(HandoverRow)} == {""}
 
 
+def test_a_clock_that_was_ahead_keeps_no_report_back(service: Service, desk: Desk) -> None:
+    desk.clock.forward(days=3650)
+    released(desk)
+    assert service.run() == 0
+    desk.clock.forward(days=-3650)
+    with service.up() as hub:
+        assert service.run() == 1
+        desk.clock.forward(days=3650)
+        released(desk, name="Patient 2")
+        assert service.run() == 1
+        desk.clock.forward(days=-3650)
+        assert delivery.run_due(hub) == len(service.gateway.sent) == 2
+
+
 def test_the_same_hand_over_twice_is_one_report_and_one_sms(service: Service, desk: Desk) -> None:
     made = released(desk)
     with service.up() as hub:

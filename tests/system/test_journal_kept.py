@@ -176,3 +176,27 @@ def test_a_conversation_that_outlives_its_file_begins_again_in_the_one_put_back(
     journal.append(session, b"afterwards", "")
     journal.close()
     assert [chunk.data for chunk in JournalReader(path).chunks(session.id)] == [b"afterwards"]
+
+
+def test_numbers_of_a_file_that_was_put_in_place_are_not_given_again(path: Path) -> None:
+    """The journal that is put back knows more conversations than the one that was written since."""
+    with closing(Journal.open(path)) as longer:
+        for number in range(1, 6):
+            longer.append(longer.session("xl", "LIS2-A2"), b"%d" % number, "", ends="eot")
+    path.rename(path.with_name("longer"))
+    journal = Journal.open(path)
+    begun = journal.session("xn", "LIS2-A2")
+    journal.append(begun, b"before", "")
+    for beside in ("-wal", "-shm"):
+        path.with_name(path.name + beside).unlink(missing_ok=True)
+    path.with_name("longer").replace(path)
+    made = journal.session("xn", "LIS2-A2")
+    journal.append(begun, b"begun", "")
+    journal.append(made, b"made", "", ends="eot")
+    after = journal.session("xn", "LIS2-A2")
+    journal.append(after, b"after", "", ends="eot")
+    journal.close()
+    reader = JournalReader(path)
+    assert [[chunk.data for chunk in reader.chunks(n)] for n in range(1, 6)] == [[b"%d" % n] for n in range(1, 6)]
+    new = [begun.id, made.id, after.id]
+    assert min(new) > 5 and [reader.chunks(n)[0].data for n in new] == [b"begun", b"made", b"after"]

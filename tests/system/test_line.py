@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sqlite3
 import threading
 from pathlib import Path
@@ -160,6 +161,29 @@ async def test_a_line_that_sends_for_ever_without_framing_fills_nothing(
         await lines.until(lambda: len(lines.messages) == 1)
     kept = sum(len(chunk.data) for chunk in lines.reader.chunks(1))
     assert 0 < kept < 10_000 + transports.FULL * 2
+
+
+async def test_who_sends_without_waiting_is_heard_a_piece_in_each_turn_of_the_loop(path: Path) -> None:
+    """4 KiB of ENQ and EOT are thousands of sessions: all that a mad sender has in the network's buffers, handled at
+    once, kept every other analyzer waiting for longer than it waits."""
+    near, far = socket.socketpair()
+    far.setblocking(False)
+    loop = asyncio.get_running_loop()
+    transport, wire = await loop.create_connection(transports.Wire, sock=near)
+    said, turns = bytes(range(256)) * 78, 0
+    pieces: list[tuple[int, bytes | None]] = []
+    wire.flow(lambda data: pieces.append((turns, data)))
+    await loop.sock_sendall(far, said)
+    far.close()
+    async with asyncio.timeout(PATIENCE):
+        while not pieces or pieces[-1][1] != b"":
+            turns += 1
+            await asyncio.sleep(0)
+    assert b"".join(data or b"" for _, data in pieces) == said
+    assert max(len(data or b"") for _, data in pieces) <= transports.PIECE
+    busy = [turn for turn, data in pieces if data]
+    assert len(set(busy)) == len(busy) >= 5, "others have their turn between"
+    transport.close()
 
 
 async def test_an_independent_analyzer_astm_2025(path: Path) -> None:

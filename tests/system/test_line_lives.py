@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from drivers.wire import lis1a, mllp
-from middleware import connection, recorder, serial_wire, transports
+from middleware import allowance, connection, recorder, serial_wire, transports
 from middleware.garbage import BAUD, HL7_HERE
 from tests.system.bad_network import reset
 from tests.system.line_kit import ACK, ENQ, EOT, PATIENCE, Running, analyzer, running
@@ -355,6 +355,51 @@ async def test_what_was_said_of_a_line_ends_with_a_message_also_after_the_line_b
     for task in runs:
         task.cancel()
     await asyncio.gather(*runs, return_exceptions=True)
+
+
+async def test_nonsense_from_ever_new_connections_leaves_a_bounded_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that speaks another language and connects anew each time must not fill the disk."""
+    monkeypatch.setattr(allowance, "MOST", 8_000)
+    rng = random.Random(7)
+    async with running(path, analyzer("xn", LISTEN)) as lines:
+        for _ in range(40):
+            far = await lines.connect("xn")
+            drained = asyncio.create_task(far.reader.read())
+            far.writer.write(rng.randbytes(2_000))
+            await far.close()
+            await drained
+        far = await lines.connect("xn")
+        assert await far.send(MESSAGE) == ACK * 6
+        await far.close()
+        await lines.until(lambda: len(whole(lines)) == 1)
+    with closing(sqlite3.connect(path)) as conn:
+        size, rows = conn.execute("SELECT sum(length(data) + length(said)), count(*) FROM chunk").fetchone()
+        (left_open,) = conn.execute("SELECT count(*) FROM session WHERE ended_at IS NULL").fetchone()
+    assert 1_000 < size < 12_000 and rows < 200, "of 80 000"
+    assert left_open == 0
+
+
+async def test_sessions_without_a_frame_leave_a_bounded_journal_and_the_next_frame_is_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENQ and EOT for ever are answered for ever; what they leave is bounded."""
+    monkeypatch.setattr(allowance, "MOST", 2_000)
+    async with running(path, analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        for _ in range(100):
+            far.writer.write(b"\x05")
+            assert await far.reader.readexactly(1) == ACK
+            far.writer.write(b"\x04")
+        for _ in range(3):
+            assert await far.send(MESSAGE) == ACK * 6
+        await lines.until(lambda: len(whole(lines)) == 3)
+        await far.close()
+    with closing(sqlite3.connect(path)) as conn:
+        sessions = conn.execute("SELECT count(*), count(ended_at) FROM session").fetchone()
+        (frames,) = conn.execute("SELECT count(*) FROM chunk WHERE frame = 1").fetchone()
+    assert sessions[0] == sessions[1] < 30 and frames == 15
 
 
 async def test_nonsense_for_ever_leaves_a_bounded_journal_and_memory(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +127,73 @@ def test_a_clock_that_leaps_forgets_nothing(journal: Journal, clock: Clock, capl
             keeper(conn)
     assert counts(journal) == [2, 6, 2]
     assert [r.levelname for r in caplog.records] == ["WARNING"]
+
+
+def a_pass(journal: Journal, keeper: Retention) -> None:
+    """As the writer does it, until it rests."""
+    with closing(journal_file.connect(journal.path, make=False)) as conn:
+        for _ in range(20):
+            keeper(conn)
+
+
+def an_hour_a_call() -> Callable[[], float]:
+    """A clock for the rests: no call falls into one."""
+    return itertools.count(retention.REST + 1, retention.REST + 1).__next__
+
+
+def test_a_clock_that_leaps_while_we_run_forgets_nothing(journal: Journal, clock: Clock) -> None:
+    keeper = Retention(10, clock, an_hour_a_call())
+    say(journal)
+    a_pass(journal, keeper)
+    clock.forward(days=3650)
+    a_pass(journal, keeper)
+    assert counts(journal) == [1, 3, 1]
+    say(journal)
+    a_pass(journal, keeper)
+    a_pass(journal, Retention(10, clock, an_hour_a_call()))  # started again, and the clock still wrong
+    assert counts(journal) == [2, 6, 2]
+
+
+def test_what_came_while_the_clock_was_behind_is_not_old(journal: Journal, clock: Clock) -> None:
+    """A computer whose battery is dead says 2020 until the network tells it the time."""
+    keeper = Retention(10, clock, an_hour_a_call())
+    say(journal)
+    clock.forward(days=-2000)
+    say(journal)
+    clock.forward(days=2000)
+    say(journal)
+    a_pass(journal, keeper)
+    assert counts(journal) == [3, 9, 3]
+    clock.forward(days=11)
+    say(journal)
+    a_pass(journal, keeper)
+    assert counts(journal) == [1, 3, 1], "once what came before and after is old, it is old too"
+
+
+def test_a_journal_that_began_with_a_clock_behind_keeps_that(journal: Journal, clock: Clock) -> None:
+    clock.forward(days=-2000)
+    say(journal)
+    clock.forward(days=2000)
+    say(journal)
+    a_pass(journal, Retention(10, clock, an_hour_a_call()))
+    assert counts(journal) == [2, 6, 2]
+    clock.forward(days=11)
+    last = say(journal)
+    a_pass(journal, Retention(10, clock, an_hour_a_call()))
+    assert [m.id for m in journal_module.JournalReader(journal.path).messages()] == [last]
+
+
+def test_rows_of_a_future_that_was_wrong_stop_nothing(journal: Journal, clock: Clock) -> None:
+    say(journal)
+    clock.forward(days=3650)
+    say(journal)
+    clock.forward(days=-3650)
+    say(journal)
+    clock.forward(days=11)
+    last = say(journal)
+    a_pass(journal, Retention(10, clock, an_hour_a_call()))
+    ids = [m.id for m in journal_module.JournalReader(journal.path).messages()]
+    assert ids == [last]
 
 
 def test_the_writer_does_it_in_quiet_moments_and_rests(

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from middleware import sound
 from middleware.backup import copy_all
 from middleware.journal import Journal, JournalReader
 from middleware.settings import load
+from middleware.trouble import Trouble
 from server.reports.migrate import upgrade as upgrade_reports
 from tests.crash.said import body
 
@@ -174,6 +176,41 @@ def test_a_log_that_a_kill_left_behind_is_the_files_own(var: Path, tmp_path: Pat
     assert (killed / "journal.sqlite3-wal").stat().st_size > 50_000
     sound.must_be_whole(killed / "journal.sqlite3", sound.JOURNAL)
     assert JournalReader(killed / "journal.sqlite3").message(message.id) == message
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_backup_put_back_beside_the_old_log_is_found(
+    name: str, var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would replay the old log onto the older file: rows of both, and no trace of where they part."""
+    home = tmp_path / "backup"
+    list(copy_all(load(ROOT / "config", {"LABMITRA_STORE__VAR": str(var)}), home))
+    with closing(sqlite3.connect(var / name, isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode=WAL")
+        conn.execute("CREATE TABLE later (x)")
+        for number in range(50):
+            conn.execute("INSERT INTO later VALUES (?)", ("x" * 10 * number,))
+        killed = Path(shutil.copytree(var, tmp_path / "killed"))
+    assert sound.damage(killed / name) == ""
+    shutil.copy(home / name, killed / name)
+    assert "is that of another file" in sound.damage(killed / name)
+    (killed / f"{name}-wal").unlink()
+    monkeypatch.setattr(sound, "_BUSY", 0.05)
+    with closing(sqlite3.connect(killed / name, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Trouble, match="another program holds it"):
+            sound.must_be_whole(killed / name, FILES[name])
+
+
+def test_services_that_start_at_once_take_a_copy_into_use(var: Path, tmp_path: Path) -> None:
+    list(copy_all(load(ROOT / "config", {"LABMITRA_STORE__VAR": str(var)}), tmp_path / "backup"))
+    path = Path(shutil.copy(tmp_path / "backup" / "lab.sqlite3", var / "lab.sqlite3"))
+    with ThreadPoolExecutor() as services:
+        for done in [services.submit(sound.must_be_whole, path, sound.LAB) for _ in range(4)]:
+            done.result()
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("CREATE TABLE later (x)")
+        assert sound.damage(path) == "", "its own log"
 
 
 def test_a_log_whose_first_bytes_never_reached_the_disk_is_no_damage(var: Path) -> None:
