@@ -39,7 +39,7 @@ def test_h7_10_7_receiver_several_orders_and_patients_in_one_message() -> None:
 
 def test_h7_10_7_receiver_a_row_without_a_status_has_that_of_its_order() -> None:
     """OBR-25 P: such a row would be released as a final one."""
-    rows = "OBX|1|NM|WBC||5", "OBX|2|NM|HGB||13|||||F", "OBX|3|NM|PLT||200"
+    rows = "OBX|1|NM|WBC||5", "OBX|2|NM|HGB||13||||||F", "OBX|3|NM|PLT||200"
     said = read("PID|1", f"OBR|1||7{'|' * 22}P", *rows, f"OBR|2||8{'|' * 22}F", *rows, f"OBR|3||9{'|' * 22}C", rows[0])
     assert [row.status for row in said.observations] == ["P", "F", "P", None, "F", None, "C"]
 
