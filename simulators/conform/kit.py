@@ -17,7 +17,7 @@ from simulators.conform.case import Case
 from simulators.conform.material import Material
 from simulators.conform.report import Row, Verdict
 from simulators.conform.talk import Missing, Stuck, Talk, show, take
-from simulators.framing import ACK, ENQ, EOT, NAK
+from simulators.framing import ACK, ENQ, EOT, NAK, STX
 from simulators.line import Line
 
 AGAIN = 30.0  # seconds in which a host tries again what it could not say
@@ -76,7 +76,7 @@ class Kit:
     def run(self) -> list[Row]:
         """Every case that fits, in order. ConnectionError when the peer cannot be reached at all."""
         cases = [each for each in self._cases() if self._wanted(each.clause)]
-        unable = self._probe(cases)
+        unable = self._probe(cases) if cases else {}
         with ThreadPoolExecutor(max(1, self.jobs)) as pool:
             rows = list(pool.map(lambda each: self._row(each, unable.get(each.role, ""), len(cases)), cases))
         self.peer.close()
@@ -201,9 +201,11 @@ class Kit:
             self.peer.give(talk.line, alive)
 
     def _judged(self, each: Case, talk: Talk, good: bool, seen: str) -> tuple[Verdict, str]:
-        """An analyzer that begins a session of its own in the middle of a receiver's case has done nothing wrong."""
-        if not good and each.role == "receiver" and not self.material.host and talk.disturbed:
+        """A peer that begins a session of its own while the link is neutral has done nothing wrong, whatever case it
+        disturbs: an analyzer its results, a host the orders it has waiting."""
+        if not good and each.role == "receiver" and talk.disturbed:
             return Verdict.NOT_APPLICABLE, f"it began a session of its own meanwhile: try again while it rests ({seen})"
+        seen += ", EOT taken for ACK: it asks us to stop (6.3.4.4)" if talk.interrupted else ""
         return (Verdict.PASS if good else Verdict.FAIL), seen
 
     def _closed_to_us(self, talk: Talk) -> str:
@@ -223,8 +225,8 @@ class Kit:
             if self.material.speaks != "HL7":
                 talk.write(EOT)
                 came = talk.until(ENQ, AGAIN if leaves and self.material.host else 1.0)
-                if came.data.endswith(ENQ):
-                    take(talk)
+                if came.data.endswith(ENQ) or STX in came.data:  # of a session that it never gave up
+                    take(talk, begun=True)
         except Stuck:
             talk.write(EOT)
         except ConnectionError:
