@@ -60,7 +60,7 @@ class Talk:
         self.line, self._again, self._clock, self._analyzer = line, again, clock, analyzer
         self.neutral, self.disturbed, self.interrupted, self.ended = True, False, False, False
         self._left = b""
-        self.slowest = 0.0
+        self.slowest, self.lines = 0.0, 1
 
     def write(self, data: bytes) -> None:
         """Say it."""
@@ -120,6 +120,7 @@ class Talk:
         self.line.close()
         self._left, self.neutral = b"", True
         self.line = self._again()
+        self.lines += 1
 
     # ---- ASTM
 

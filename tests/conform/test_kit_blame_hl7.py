@@ -50,6 +50,29 @@ def test_an_hl7_receiver_fails_where_it_is_broken_and_nowhere_else(peer: type[Hl
     assert set(clauses(tried(peer(Clock()), "generic_hl7"))) == RECEIVERS[peer]
 
 
+def test_a_host_that_hangs_up_after_each_answer_fails_where_it_does() -> None:
+    class HangsUp(Hl7Host):
+        def heard(self, data: bytes) -> None:
+            if self.over:
+                raise ConnectionError("closed")
+            super().heard(data)
+            self.over = bool(self.out) and data.endswith(b"\r")
+
+        def open(self) -> Hl7Host:
+            super().open()
+            self.over = False
+            return self
+
+        def read(self, seconds: float) -> bytes:
+            if self.over and not self.out:
+                raise ConnectionError("closed")
+            return super().read(seconds)
+
+    assert failed(tried(HangsUp(Clock()), "generic_hl7")) == {
+        (each.clause, each.done) for each in (hl7_cases.in_turn, hl7_cases.not_waiting)
+    }
+
+
 @pytest.mark.parametrize("said", [mllp.block(b""), mllp.block(b"x"), b"x\x1c\r"])
 def test_an_answer_too_short_to_be_one_is_a_failure_and_no_crash(said: bytes) -> None:
     class Short(Hl7Host):
