@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 
 from simulators.conform import astm_receiver, astm_sender, hl7_cases
 from simulators.conform.case import Case
 from simulators.conform.material import Material
 from simulators.conform.report import Row, Verdict
-from simulators.conform.talk import Missing, Stuck, Talk, show, take
+from simulators.conform.talk import Missing, Stopped, Stuck, Talk, show, take
 from simulators.framing import ACK, ENQ, EOT, NAK, STX
 from simulators.line import Line
 
 AGAIN = 30.0  # seconds in which a host tries again what it could not say
+STOPPED = "stopped by Ctrl-C"
 OUTSIDE = "is not seen from outside"
 UNSEEN = (
     Row("LL-37", "6.5.2.6", "sender", "its store of one whole message", "", "", Verdict.NOT_APPLICABLE,
@@ -69,6 +70,7 @@ class Kit:
     quick: bool = False
     clauses: tuple[str, ...] = ()
     progress: Callable[[str], None] = lambda _: None
+    stop: Event = field(default_factory=Event)  # set by Ctrl-C: what is not tried by then is left out
     _done: int = 0
     _gone: str = ""  # why no case can be tried any more
     _lock: Lock = field(default_factory=Lock)
@@ -78,13 +80,18 @@ class Kit:
         cases = [each for each in self._cases() if self._wanted(each.clause)]
         unable = self._probe(cases) if cases else {}
         with ThreadPoolExecutor(max(1, self.jobs)) as pool:
-            rows = list(pool.map(lambda each: self._row(each, unable.get(each.role, ""), len(cases)), cases))
+            tried = [pool.submit(self._row, each, unable.get(each.role, ""), len(cases)) for each in cases]
+            try:
+                wait(tried)
+            except KeyboardInterrupt:
+                self.stop.set()
+            rows = [each.result() for each in tried]
         self.peer.close()
         astm = self.material.speaks != "HL7"
         return [*rows, *(row for row in UNSEEN if self._wanted(row.clause) and (astm or row.clause == "stored"))]
 
     def _talk(self, line: Line) -> Talk:
-        return Talk(line, self.peer.open, self.peer.clock, self.material.host)
+        return Talk(line, self.peer.open, self.peer.clock, self.material.host, self.stop.is_set)
 
     # ---- choosing
 
@@ -164,6 +171,8 @@ class Kit:
         return Row(each.clause, each.section, each.role, each.done, each.expected, seen, verdict, why, spent)
 
     def _verdict(self, each: Case, unable: str) -> tuple[Verdict, str]:
+        if self.stop.is_set():
+            return Verdict.LEFT_OUT, STOPPED
         if self.quick and each.waits:
             return Verdict.LEFT_OUT, f"it waits {each.waits:.0f} s, and --quick was said"
         if each.only in ("tcp", "serial") and each.only != self.peer.kind:
@@ -193,6 +202,9 @@ class Kit:
             return self._judged(each, talk, False, str(wrong))
         except Missing as why:
             return Verdict.NOT_APPLICABLE, str(why)
+        except Stopped:
+            alive = False
+            return Verdict.LEFT_OUT, STOPPED
         except ConnectionError as error:
             alive = False
             return Verdict.FAIL, f"the line broke: {error}"
@@ -229,6 +241,6 @@ class Kit:
                     take(talk, begun=True)
         except Stuck:
             talk.write(EOT)
-        except ConnectionError:
+        except (ConnectionError, Stopped):
             return False
         return True

@@ -25,6 +25,10 @@ class Stuck(Exception):
     """The case cannot be tried to its end; the text says what was seen."""
 
 
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
 class Missing(Exception):
     """The peer never does what this case is about; the text says what was waited for."""
 
@@ -55,8 +59,10 @@ class Talk:
     it may (6.2.4); `interrupted`: it accepted a frame by EOT (6.3.4.4); `ended`: so did its last session, by EOT."""
 
     def __init__(
-        self, line: Line, again: Callable[[], Line], clock: Callable[[], float], analyzer: bool = True
-    ) -> None:
+        self, line: Line, again: Callable[[], Line], clock: Callable[[], float], analyzer: bool = True,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        self._stopped = stopped
         self.line, self._again, self._clock, self._analyzer = line, again, clock, analyzer
         self.neutral, self.disturbed, self.interrupted, self.ended = True, False, False, False
         self._left = b""
@@ -67,11 +73,16 @@ class Talk:
         self.neutral |= EOT in data
         self.line.write(data)
 
+    def _read(self, seconds: float) -> bytes:
+        if self._stopped():
+            raise Stopped
+        return self.line.read(seconds)
+
     def hear(self, seconds: float, count: int = 1) -> Answer:
         """The next `count` bytes, or what came of them within `seconds`."""
         start = self._clock()
         while len(self._left) < count and (left := start + seconds - self._clock()) > 0:
-            self._left += self.line.read(min(left, 0.5))
+            self._left += self._read(min(left, 0.5))
         data, self._left = self._left[:count], self._left[count:]
         self.disturbed |= self.neutral and ENQ in data
         return Answer(data, self._clock() - start)
@@ -81,7 +92,7 @@ class Talk:
         start = self._clock()
         wanted = re.compile(re.escape(end)) if isinstance(end, bytes) else end
         while not wanted.search(self._left) and (left := start + seconds - self._clock()) > 0:
-            self._left += self.line.read(min(left, 0.5))
+            self._left += self._read(min(left, 0.5))
         found = wanted.search(self._left)
         at = found.end() if found else len(self._left)
         data, self._left = self._left[:at], self._left[at:]
