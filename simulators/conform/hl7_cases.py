@@ -18,6 +18,7 @@ receiver, sender = partial(case, "receiver"), partial(case, "sender")
 END = FS + CR
 LF = b"\n"
 COMMITS = (VT + ACK + END, VT + NAK + END)
+LATER = 60.0  # seconds in which a message that was not accepted comes again; the site's to agree (ML-05)
 ANSWER = 15.0  # seconds; a site agreement in truth (ML-05)
 
 
@@ -280,10 +281,11 @@ def sender_repeats(talk: Talk, material: Material) -> Seen:
     """Or not answered at all: it must come again."""
     raw = _next(talk, material)
     _acknowledge(talk, raw, of=b"ANOTHER")
-    again = talk.until(END, material.wait).data
+    seconds = max(material.wait, LATER)
+    again = talk.until(END, seconds).data
     _acknowledge(talk, again or raw)
     if not again:
-        return False, f"nothing more within {material.wait:.0f} s"
+        return False, f"nothing more within {seconds:.0f} s"
     same = control_id(again) == control_id(raw)
     return same, "the same message" if same else f"{show(control_id(raw))}, then {show(control_id(again))}"
 

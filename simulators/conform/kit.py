@@ -41,14 +41,16 @@ class Peer:
     single: bool = False
     clock: Callable[[], float] = time.monotonic
     _kept: Line | None = None
+    left: bytes = b""  # what has come on the kept line and no case has heard: an ENQ right behind the last EOT
 
     def take(self) -> Line:
         """A line for a case."""
         line, self._kept = self._kept or self.open(), None
         return line
 
-    def give(self, line: Line, alive: bool) -> None:
-        """The case is over."""
+    def give(self, line: Line, alive: bool, left: bytes = b"") -> None:
+        """The case is over; `left` is for the next."""
+        self.left = left if self.single and alive else b""
         if self.single and alive:
             self._kept = line
         else:
@@ -91,7 +93,10 @@ class Kit:
         return [*rows, *(row for row in UNSEEN if self._wanted(row.clause) and (astm or row.clause == "stored"))]
 
     def _talk(self, line: Line) -> Talk:
-        return Talk(line, self.peer.open, self.peer.clock, self.material.host, self.stop.is_set)
+        made = Talk(line, self.peer.open, self.peer.clock, self.material.host, self.stop.is_set)
+        left, self.peer.left = self.peer.left, b""
+        made.unhear(left)
+        return made
 
     # ---- choosing
 
@@ -210,7 +215,7 @@ class Kit:
             return Verdict.FAIL, f"the line broke: {error}"
         finally:
             alive = alive and self._settled(talk, each.leaves)
-            self.peer.give(talk.line, alive)
+            self.peer.give(talk.line, alive, talk.left)
 
     def _judged(self, each: Case, talk: Talk, good: bool, seen: str) -> tuple[Verdict, str]:
         """A peer that begins a session of its own while the link is neutral has done nothing wrong, whatever case it

@@ -16,7 +16,7 @@ from functools import cached_property
 from drivers.driver import load_driver
 from simulators.conform.talk import Missing, Stuck, Talk, take
 from simulators.day import ANALYZERS, INDIA, made_up_day, plan
-from simulators.framing import ENQ, STX
+from simulators.framing import ACK, ENQ, EOT, NAK, STX
 
 GENERIC = {"LIS2-A2": "generic_astm", "HL7": "generic_hl7"}
 PEER_TURN = 20.0  # seconds for a host to answer a query by its ENQ
@@ -78,7 +78,8 @@ class Material:
             why = f"the analyzer began no session within {self.wait:.0f} s"
         if answer.data.endswith(ENQ):
             return
-        if answer.data and (STX in answer.data or not self.host):
+        said = answer.data.strip(EOT + ACK + NAK)  # the end of what was before
+        if said and (STX in said or not self.host):
             raise Stuck(f"instead of ENQ: {answer}")
         self.mute = why  # a host's byte too many is for the clauses of a receiver to judge
         raise Missing(why)

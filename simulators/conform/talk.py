@@ -65,7 +65,7 @@ class Talk:
         self._stopped = stopped
         self.line, self._again, self._clock, self._analyzer = line, again, clock, analyzer
         self.neutral, self.disturbed, self.interrupted, self.ended = True, False, False, False
-        self._left = b""
+        self.left = b""
         self.slowest, self.lines = 0.0, 1
 
     def write(self, data: bytes) -> None:
@@ -81,9 +81,9 @@ class Talk:
     def hear(self, seconds: float, count: int = 1) -> Answer:
         """The next `count` bytes, or what came of them within `seconds`."""
         start = self._clock()
-        while len(self._left) < count and (left := start + seconds - self._clock()) > 0:
-            self._left += self._read(min(left, 0.5))
-        data, self._left = self._left[:count], self._left[count:]
+        while len(self.left) < count and (left := start + seconds - self._clock()) > 0:
+            self.left += self._read(min(left, 0.5))
+        data, self.left = self.left[:count], self.left[count:]
         self.disturbed |= self.neutral and ENQ in data
         return Answer(data, self._clock() - start)
 
@@ -91,16 +91,16 @@ class Talk:
         """What comes, up to the first byte sequence `end` or until `seconds` are over."""
         start = self._clock()
         wanted = re.compile(re.escape(end)) if isinstance(end, bytes) else end
-        while not wanted.search(self._left) and (left := start + seconds - self._clock()) > 0:
-            self._left += self._read(min(left, 0.5))
-        found = wanted.search(self._left)
-        at = found.end() if found else len(self._left)
-        data, self._left = self._left[:at], self._left[at:]
+        while not wanted.search(self.left) and (left := start + seconds - self._clock()) > 0:
+            self.left += self._read(min(left, 0.5))
+        found = wanted.search(self.left)
+        at = found.end() if found else len(self.left)
+        data, self.left = self.left[:at], self.left[at:]
         return Answer(data, self._clock() - start)
 
     def unhear(self, data: bytes) -> None:
         """It is heard again, first of all."""
-        self._left = data + self._left
+        self.left = data + self.left
 
     def silence(self, seconds: float) -> bytes:
         """Everything that comes in this time."""
@@ -108,7 +108,7 @@ class Talk:
 
     def pause(self, seconds: float) -> None:
         """Let time pass; what comes meanwhile is heard later."""
-        self._left = self.silence(seconds)
+        self.left = self.silence(seconds)
 
     def ask(self, data: bytes) -> bytes:
         """Say it, and the one byte that is answered; b"" when nothing is in the standard's time."""
@@ -129,7 +129,7 @@ class Talk:
     def hang_up(self) -> None:
         """End this line and have another."""
         self.line.close()
-        self._left, self.neutral = b"", True
+        self.left, self.neutral = b"", True
         self.line = self._again()
         self.lines += 1
 

@@ -193,6 +193,21 @@ def test_an_analyzer_fails_where_it_is_broken_and_nowhere_else(broken: type[lis1
     assert failed(rows) == {(expected.clause, expected.done)}  # type: ignore[attr-defined]
 
 
+def test_an_enq_right_behind_the_last_eot_is_heard_by_the_next_case() -> None:
+    """An analyzer with a queue: both in one write. Lost, it would wait 15 s for an answer, case after case."""
+
+    class Queue(Sending):
+        def told(self, events: Sequence[lis1a.SenderEvent]) -> None:
+            super().told(events)
+            if any(isinstance(event, lis1a.Sent) for event in events):
+                self.out += self.sender.start()
+
+    rows = tried(Queue(Clock(), [MESSAGE]), "generic_astm", False, True, "LL-20", "LL-26", "LL-27", "LL-29", "LL-40")
+    sender = [row for row in rows if row.role == "sender"]
+    assert [row.clause for row in sender if row.verdict == "pass"] == ["LL-20", "LL-26", "LL-27", "LL-29", "LL-40"]
+    assert max(row.seconds for row in sender) < 10
+
+
 def test_numbers_that_go_on_after_an_enq_fail_ll_23() -> None:
     class GoesOn(Sending):
         def told(self, events: Sequence[lis1a.SenderEvent]) -> None:
