@@ -241,21 +241,30 @@ def opener(to: str | None, listen: str | None) -> Opener:
 
     Raises ValueError that says what is wrong with the address.
     """
+    parts = checked(to, listen)
+    host, port = parts.hostname or "", _port(parts)
+    if parts.scheme == "tcp":
+        return (Dial if to else Listen)(host, port)
+    if parts.scheme == "pty":
+        return PtyEnd(Path(parts.path))
+    if parts.scheme == "serial":
+        return SerialPort(parts.path)
+    return Post(parts) if parts.scheme == "http" else Folder(Path(parts.path))
+
+
+def checked(to: str | None, listen: str | None) -> SplitResult:
+    """The parts of an address that may be opened; nothing is. ValueError says what is wrong with it."""
     if (to is None) == (listen is None):
         raise ValueError("say either --to (the simulator connects) or --listen (the lab connects)")
     address = to if to is not None else str(listen)
     parts = urlsplit(address)
     port = _port(parts)
     if parts.scheme == "tcp" and parts.hostname and port >= 0:
-        return (Dial if to else Listen)(parts.hostname, port)
-    if to and parts.scheme == "pty" and parts.path:
-        return PtyEnd(Path(parts.path))
-    if to and parts.scheme == "serial" and parts.path:
-        return SerialPort(parts.path)
+        return parts
+    if to and parts.scheme in ("pty", "serial", "folder") and parts.path:
+        return parts
     if to and parts.scheme == "http" and parts.hostname and port != BAD:
-        return Post(parts)
-    if to and parts.scheme == "folder" and parts.path:
-        return Folder(Path(parts.path))
+        return parts
     raise ValueError(
         f"{address!r} is not an address; write tcp://HOST:PORT, serial:PATH, pty:PATH (makes a pair), "
         "http://HOST:PORT/path or folder:PATH"
