@@ -123,7 +123,7 @@ class Asking(Layer):
             if self._query():
                 self.met()
             else:
-                self.rig.missed()
+                self.rig.missed(for_good=True)  # asking before every message would be another fault
         self.line.write(data)
 
     def met(self) -> None:

@@ -35,9 +35,10 @@ class Rig:
         self.struck += 1
         return True
 
-    def missed(self) -> None:
-        """It came to nothing: there was no such thing to spoil."""
+    def missed(self, for_good: bool = False) -> None:
+        """It came to nothing: there was no such thing to spoil. The next chance counts instead, unless `for_good`."""
         self.struck -= 1
+        self._left += not for_good
 
     def number(self, option: str) -> float:
         """An option as a number."""

@@ -244,6 +244,13 @@ def test_how_often_each_fault_struck_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert Played("sysmex_xn", [], 1, monkeypatch).faults.struck == ""
 
 
+def test_a_strike_that_changes_nothing_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checksum of digits alone is the same in small letters: the next one that is not is it."""
+    played = Played("generic_astm", ["lower_checksum:times=1"], 1, monkeypatch)
+    assert played.faults.struck == "lower_checksum once"
+    assert sum(frame[-4:-2] != frame[-4:-2].upper() for frame in frames_written(played)) == 1
+
+
 def test_a_question_that_the_lab_does_not_answer_is_no_contention(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Host, "message", lambda self, made: self.messages.append(made.body))
     assert Played("generic_astm", ["contention"], 1, monkeypatch).faults.struck == "contention never"
