@@ -114,3 +114,27 @@ def test_ctrl_c_ends_the_run_with_the_table_so_far(monkeypatch: pytest.MonkeyPat
     rows = json.loads(file.read_text())["rows"]
     assert {(row["verdict"], row["why"]) for row in rows} == {("left out", "stopped by Ctrl-C")}
     assert shown.stdout.splitlines()[-1] == f"{len(rows)} left out"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("hi", "is no day file: Expecting value"),
+        ('{"samples": [{"sample_id": "1"}]}', "'tests' is missing in it"),
+        ('{"samples": [{"sample_id": "1", "container": "S", "tests": 3}]}', "tests is a list"),
+        ("[3]", "is no day file"),
+    ],
+)
+def test_a_file_that_is_no_day_file_is_one_sentence(text: str, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "day.json"
+    file.write_text(text, encoding="utf-8")
+    shown = CliRunner().invoke(app, ["simulate", "generic_astm", "--to", "tcp://h:1", "--once", "--day", str(file)])
+    assert (shown.exit_code, f"{file} is no day file" in shown.stderr, why in shown.stderr) == (2, True, True)
+
+
+def test_books_that_cannot_be_kept_are_told_before_anything_is_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as lab:
+        words = ["--to", f"tcp://127.0.0.1:{lab.getsockname()[1]}", "--once", "--ids", "1", "--log", "/no/such/books"]
+        shown = CliRunner().invoke(app, ["simulate", "generic_astm", *words])
+    assert shown.exit_code == 2
+    assert "there is no folder /no/such" in shown.stderr
