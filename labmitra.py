@@ -209,6 +209,8 @@ def conform(
     from simulators.conform import cli
 
     ours = to is None and listen is None
+    if analyzer and ours:
+        raise _fail("--analyzer says what is at --to: name its address, too")
     try:
         with own_line(config, driver) if ours else nullcontext(to) as address:
             wanted = cli.Wanted(driver, address, listen, cli.clauses(clause), json_file, quick, jobs, wait, analyzer)

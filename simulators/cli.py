@@ -194,6 +194,8 @@ def scenario(
     from simulators.scenario import read, run
 
     try:
+        if unnamed := [text for text in line or () if "=" not in text]:
+            raise ValueError(f"--line {unnamed[0]}: write NAME=ADDRESS, the name as in the file")
         lines = dict(text.split("=", 1) for text in line or ())
         raise typer.Exit(run(read(file), stopping(), lines=lines, books=log, fast=fast, retry=retry, said=typer.echo))
     except (ValueError, OSError) as error:

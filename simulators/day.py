@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from simulators import erba_xl, generic_astm, generic_hl7, mindray_bc, roche_cobas_e411, sysmex_xn, values
 from simulators.step import Analyzer, Day, DaySample, Note, Step, Task
@@ -45,8 +46,17 @@ def damm(digits: str) -> str:
 
 
 def read_day(path: Path, now: datetime, pace: float = 0.0) -> Day:
-    """The day file. `start` in the file (ISO, with offset) anchors the times; without it they begin `now`."""
-    data = json.loads(path.read_text(encoding="utf-8"))
+    """The day file. `start` in the file (ISO, with offset) anchors the times; without it they begin `now`. ValueError
+    says what is wrong with it."""
+    try:
+        return _read(json.loads(path.read_text(encoding="utf-8")), now, pace)
+    except KeyError as error:
+        raise ValueError(f"{path} is no day file: {error} is missing in it") from error
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise ValueError(f"{path} is no day file: {error}") from error
+
+
+def _read(data: Mapping[str, Any], now: datetime, pace: float) -> Day:
     start = datetime.fromisoformat(data["start"]) if data.get("start") else now
     return Day(
         int(data.get("seed", 1)), tuple(_sample(item) for item in data["samples"]), start.astimezone(INDIA), pace
@@ -56,7 +66,8 @@ def read_day(path: Path, now: datetime, pace: float = 0.0) -> Day:
 def _sample(item: Mapping[str, object]) -> DaySample:
     known = {key: item[key] for key in ("sample_id", "container", "sex", "age_days", "name", "story") if key in item}
     tests, previous, intervals = item["tests"], item.get("previous") or {}, item.get("intervals") or {}
-    assert isinstance(tests, list) and isinstance(previous, dict) and isinstance(intervals, dict)
+    if not (isinstance(tests, list) and isinstance(previous, dict) and isinstance(intervals, dict)):
+        raise ValueError("tests is a list, previous and intervals are tables")
     pairs = {code: (limits[0], limits[1]) for code, limits in intervals.items()}
     return DaySample(**known, tests=tuple(tests), previous=previous, intervals=pairs)  # type: ignore[arg-type]
 

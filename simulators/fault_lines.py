@@ -119,8 +119,11 @@ class Asking(Layer):
 
     def write(self, data: bytes) -> None:
         """A query session, then what the fault is about."""
-        if data == ENQ and self.rig.strikes() and self._query():
-            self.met()
+        if data == ENQ and self.rig.strikes():
+            if self._query():
+                self.met()
+            else:
+                self.rig.missed(for_good=True)  # asking before every message would be another fault
         self.line.write(data)
 
     def met(self) -> None:
@@ -206,16 +209,19 @@ class NeverReads(Layer):
 
     def __init__(self, line: Line, rig: Rig) -> None:
         super().__init__(line, rig)
-        self._believed = b""
+        self._believed, self._deaf = b"", False
 
     def write(self, data: bytes) -> None:
         """What it believes to have been told."""
-        if is_block(data):
+        self._deaf = self.rig.strikes() if is_block(data) else self._deaf
+        if self._deaf and is_block(data):
             head = b"MSH|^~\\&|||||||ACK|1|P|2.3.1\rMSA|AA|"
             self._believed = VT + head + control_id(data) + CR + FS + CR
         self.line.write(data)
 
-    def read(self, _seconds: float) -> bytes:
-        """Never from the line."""
+    def read(self, seconds: float) -> bytes:
+        """Not from the line."""
+        if not self._deaf:
+            return self.line.read(seconds)
         told, self._believed = self._believed, b""
         return told

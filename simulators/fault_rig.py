@@ -18,19 +18,27 @@ class Spoilt(Exception):
 
 
 class Rig:
-    """The dice and the options of one fault. `rate` is the share of chances it takes, `times` the most it strikes."""
+    """The dice and the options of one fault. `rate` is the share of chances it takes, `times` the most it strikes;
+    `struck` is how often it did."""
 
     def __init__(self, kind: str, options: Mapping[str, str], seed: int, stop: Event) -> None:
         self.kind, self.options, self._stop = kind, options, stop
         self.random = Random(f"{seed}/{kind}")
         self._rate, self._left = float(options["rate"]), int(options["times"]) or -1
+        self.struck = 0
 
     def strikes(self) -> bool:
         """Throw the dice for one chance."""
         if self._left == 0 or self.random.random() >= self._rate:
             return False
         self._left -= 1
+        self.struck += 1
         return True
+
+    def missed(self, for_good: bool = False) -> None:
+        """It came to nothing: there was no such thing to spoil. The next chance counts instead, unless `for_good`."""
+        self.struck -= 1
+        self._left += not for_good
 
     def number(self, option: str) -> float:
         """An option as a number."""

@@ -56,6 +56,9 @@ class Slow(Layer):
 
     def write(self, data: bytes) -> None:
         """Ten bits a byte."""
+        if not self.rig.strikes():
+            self.line.write(data)
+            return
         baud = self.rig.number("baud")
         chunk = max(1, round(baud / 300))
         for at in range(0, len(data), chunk):

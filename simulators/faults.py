@@ -146,6 +146,7 @@ class Faults:
     seed: int = 1
     stop: Event = field(default_factory=Event)
     _rigs: list[tuple[Fault, Rig]] = field(default_factory=list)
+    _all: list[Rig] = field(default_factory=list)
     _version: int = 0
     _hung_up: int = 0
 
@@ -164,12 +165,24 @@ class Faults:
         seed = self.seed + 1000 * self._version
         order = sorted(picked, key=lambda each: list(KINDS).index(each.fault.kind))
         self._rigs = [(each.fault, Rig(each.fault.kind, each.options, seed, self.stop)) for each in order]
+        self._all += [rig for _, rig in self._rigs]
+
+    @property
+    def struck(self) -> str:
+        """Every fault that was set, and how often it struck: "garbage 12 times, contention never"."""
+        counted: dict[str, int] = {}
+        for rig in self._all:
+            counted[rig.kind] = counted.get(rig.kind, 0) + rig.struck
+        words = {0: "never", 1: "once"}
+        return ", ".join(f"{kind} {words.get(count, f'{count} times')}" for kind, count in counted.items())
 
     def said(self, step: Step) -> Step:
         """The step as this attempt says it."""
         for fault, rig in self._rigs:
             if fault.message and rig.strikes():
-                step = fault.message(step, rig)
+                before, step = step, fault.message(step, rig)
+                if step == before:
+                    rig.missed()
         return step
 
     def on(self, opener: Opener) -> Opener:
@@ -234,5 +247,9 @@ class _Units(Layer):
         self._unit = unit
 
     def write(self, data: bytes) -> None:
-        chance = is_frame(data) or is_block(data)
-        self.line.write(self._unit(data, self.rig) if chance and self.rig.strikes() else data)
+        said = data
+        if (is_frame(data) or is_block(data)) and self.rig.strikes():
+            said = self._unit(data, self.rig)
+            if said == data:
+                self.rig.missed()
+        self.line.write(said)

@@ -7,19 +7,21 @@ Source: LIS01-A2 8.2.1.1 (who connects), the wiring of each analyzer.
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from pathlib import Path
 from threading import Event
 from types import TracebackType
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import serial
 
 from simulators.line_posts import Folder, Post
 from simulators.pty_pair import PtyPair
 
+NONE, BAD = -1, -2  # no port
 SLICE = 0.1  # seconds a read waits before it looks at the stop signal
 
 
@@ -102,10 +104,15 @@ class Dial:
 
 
 class Listen:
-    """The lab connects to the analyzer. `port` is the real one when 0 was asked."""
+    """The lab connects to the analyzer. `port` is the real one when 0 was asked. ValueError when it is taken."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._server = socket.create_server((host, port), backlog=1)
+        try:
+            self._server = socket.create_server((host, port), backlog=1)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "another program listens there: end it, or name another port" if taken else error.strerror
+            raise ValueError(f"tcp://{host}:{port} cannot be listened on: {why}") from error
         self.port: int = self._server.getsockname()[1]
 
     def open(self) -> SocketLine:
@@ -161,7 +168,14 @@ class SerialPort:
         try:
             return SerialLine(serial.Serial(self._path, self._baud, timeout=SLICE, write_timeout=30))
         except (serial.SerialException, OSError) as error:
-            raise ConnectionError(str(error)) from error
+            raise ConnectionError(self._words(error)) from error
+
+    def _words(self, error: OSError) -> str:
+        if error.errno == errno.ENOENT:
+            return f"there is no {self._path}: is the cable plugged in?"
+        if error.errno == errno.EACCES:
+            return f"{self._path} may not be opened by this user: put them into the group that owns it (dialout)"
+        return str(error)
 
     def close(self) -> None:
         """Nothing is kept open here."""
@@ -227,24 +241,42 @@ def opener(to: str | None, listen: str | None) -> Opener:
 
     Raises ValueError that says what is wrong with the address.
     """
+    parts = checked(to, listen)
+    host, port = parts.hostname or "", _port(parts)
+    if parts.scheme == "tcp":
+        return (Dial if to else Listen)(host, port)
+    if parts.scheme == "pty":
+        return PtyEnd(Path(parts.path))
+    if parts.scheme == "serial":
+        return SerialPort(parts.path)
+    return Post(parts) if parts.scheme == "http" else Folder(Path(parts.path))
+
+
+def checked(to: str | None, listen: str | None) -> SplitResult:
+    """The parts of an address that may be opened; nothing is. ValueError says what is wrong with it."""
     if (to is None) == (listen is None):
         raise ValueError("say either --to (the simulator connects) or --listen (the lab connects)")
     address = to if to is not None else str(listen)
     parts = urlsplit(address)
-    if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
-        return (Dial if to else Listen)(parts.hostname, parts.port)
-    if to and parts.scheme == "pty" and parts.path:
-        return PtyEnd(Path(parts.path))
-    if to and parts.scheme == "serial" and parts.path:
-        return SerialPort(parts.path)
-    if to and parts.scheme == "http" and parts.hostname:
-        return Post(parts)
-    if to and parts.scheme == "folder" and parts.path:
-        return Folder(Path(parts.path))
+    port = _port(parts)
+    if parts.scheme == "tcp" and parts.hostname and port >= 0:
+        return parts
+    if to and parts.scheme in ("pty", "serial", "folder") and parts.path:
+        return parts
+    if to and parts.scheme == "http" and parts.hostname and port != BAD:
+        return parts
     raise ValueError(
         f"{address!r} is not an address; write tcp://HOST:PORT, serial:PATH, pty:PATH (makes a pair), "
         "http://HOST:PORT/path or folder:PATH"
     )
+
+
+def _port(parts: SplitResult) -> int:
+    """The port; NONE without one, BAD for one over 65535 or no number."""
+    try:
+        return NONE if parts.port is None else parts.port
+    except ValueError:
+        return BAD
 
 
 class Waiting:

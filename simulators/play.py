@@ -52,8 +52,13 @@ class Books:
     analyzer: str
 
     def done(self) -> set[int]:
-        """The numbers of the steps this analyzer has already delivered. A line that a crash cut off does not count."""
-        if self.path is None or not self.path.exists():
+        """The numbers of the steps this analyzer has already delivered. A line that a crash cut off does not count.
+        ValueError where nothing can be kept: before anything is sent."""
+        if self.path is None:
+            return set()
+        if not self.path.parent.is_dir():
+            raise ValueError(f"{self.path} cannot be written: there is no folder {self.path.parent}")
+        if not self.path.exists():
             return set()
         lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         return {int(line["seq"]) for line in lines if line["analyzer"] == self.analyzer}

@@ -5,6 +5,7 @@ Turns names and paths into the parts that work. Law: the one place that wires pl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from simulators.line import Opener, Paced, opener
 from simulators.play import Books, Manner, Player, Talks, frames_of, nothing_more
 from simulators.step import Step
 
+log = logging.getLogger("simulators")
 CHUNK_SECONDS = erba_xl.BAUD_CHUNK * 10 / 9600  # ten bits a byte at 9600 baud 8N1
 FAST_CHUNK_SECONDS = 0.0005
 FAST_RETRY = 0.3
@@ -89,6 +91,13 @@ def play(
                talks).run()  # fmt: skip
     finally:
         line.close()
+        tell(called or name, amiss)
+
+
+def tell(name: str, faults: Faults) -> None:
+    """How often the faults struck: what was named and never came is not tried yet."""
+    if faults.struck:
+        log.info("%s: faults: %s", name, faults.struck)
 
 
 def make_faults(name: str, wanted: Sequence[str], seed: int, stop: Event) -> Faults:

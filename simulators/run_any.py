@@ -16,7 +16,7 @@ from simulators.day import read_day
 from simulators.faults import Faults, chosen
 from simulators.line import opener
 from simulators.play import Books, Manner, Player
-from simulators.run import FAST_RETRY
+from simulators.run import FAST_RETRY, tell
 from simulators.step import Step
 from simulators.templates import templates
 from simulators.two_way import FAMILIES, TwoWay
@@ -110,6 +110,7 @@ def play_any(
         Player(as_analyzer(voice.driver), steps, line, stop, manner, kept, more, amiss.said, talks).run()
     finally:
         line.close()
+        tell(called or name, amiss)
 
 
 def _nothing_more() -> Sequence[Step]:

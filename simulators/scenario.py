@@ -22,7 +22,7 @@ from drivers.driver import driver_names
 from simulators.any_driver import analyzer_of, made_up_ids
 from simulators.day import ANALYZERS, made_up_day, plan
 from simulators.faults import Chosen, Faults, chosen
-from simulators.line import Stopped
+from simulators.line import Stopped, checked
 from simulators.run import play
 from simulators.run_any import Wanted, mouth
 from simulators.step import Step
@@ -69,7 +69,7 @@ def read(path: Path) -> Scenario:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     _only(data, _FILE, "the file")
     tables, seed = data.get("analyzer", []), int(_number(data, "seed", 1, "the file", whole=True))
-    if not isinstance(tables, list) or not tables:
+    if not _are_tables(tables) or not tables:
         raise ValueError("there is no [[analyzer]] in it")
     parts = tuple(_part(table, number, seed) for number, table in enumerate(tables, 1))
     if len({part.name for part in parts}) != len(parts):
@@ -83,15 +83,39 @@ def _part(table: Mapping[str, Any], number: int, seed: int) -> Part:
     simulates = str(table.get("simulates", ""))
     if simulates not in driver_names():
         raise ValueError(f"{where}: simulates = {simulates!r}; there are {', '.join(driver_names())}")
-    stretches = [stretch for each in table.get("play", []) for stretch in _stretches(each, where, simulates)]
+    plays = table.get("play", [])
+    stretches = (
+        [stretch for each in plays for stretch in _stretches(each, where, simulates)] if _are_tables(plays) else []
+    )
     if not stretches:
         raise ValueError(f"{where}: there is no [[analyzer.play]] below it")
-    name = str(table.get("name", simulates))
-    if "to" in table and "listen" in table:
+    name = _text(table, "name", where) or simulates
+    to, listen = _text(table, "to", where), _text(table, "listen", where)
+    if to and listen:
         raise ValueError(f"{where}: write either to or listen")
+    if to or listen:
+        _address(to, listen, where)
     pace = _number(table, "pace", 0, where)
     own = int(_number(table, "seed", seed * 100 + number, where, whole=True))
-    return Part(name, simulates, table.get("to"), table.get("listen"), pace, own, tuple(stretches))
+    return Part(name, simulates, to, listen, pace, own, tuple(stretches))
+
+
+def _are_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _text(table: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = table.get(key)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ValueError(f"{where}: {key} = {value!r} is no text")
+    return value
+
+
+def _address(to: str | None, listen: str | None, where: str) -> None:
+    try:
+        checked(to, listen)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _stretches(table: Mapping[str, Any], where: str, simulates: str) -> Iterator[Stretch]:
@@ -181,15 +205,21 @@ def run(
     """
     if lost := [part.name for part in scenario.parts if not (part.to or part.listen or part.name in (lines or {}))]:
         raise ValueError(f"{lost[0]}: write to or listen, or give it an address by --line")
+    for part in scenario.parts:
+        if part.name in (lines or {}):
+            _address(*_line_of(part, lines or {}), f"--line {part.name}")
+    if strange := sorted(set(lines or {}) - {part.name for part in scenario.parts}):
+        names = ", ".join(part.name for part in scenario.parts)
+        raise ValueError(f"--line {strange[0]}: there is no such analyzer in it; there are {names}")
     said(f"{scenario.title}: {', '.join(part.name for part in scenario.parts)}")
-    broken: list[str] = []
+    through: list[str] = []
 
     def one(part: Part) -> None:
         try:
             _play(part, stop, dict(lines or {}), books, fast, retry)
             said(f"{part.name}: played" if not stop.is_set() else f"{part.name}: stopped")
+            through.append(part.name)
         except (ValueError, OSError) as error:
-            broken.append(part.name)
             said(f"{part.name}: {error}")
 
     threads = [threading.Thread(target=one, args=(part,), name=part.name) for part in scenario.parts]
@@ -198,7 +228,14 @@ def run(
     for thread in threads:
         while thread.is_alive():
             thread.join(0.5)
-    return 1 if broken else 0
+    return 0 if len(through) == len(scenario.parts) else 1
+
+
+def _line_of(part: Part, lines: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Where it is played: its own to or listen, or another address of that kind."""
+    if part.name not in lines:
+        return part.to, part.listen
+    return (lines[part.name], None) if part.to or not part.listen else (None, lines[part.name])
 
 
 def _play(
@@ -206,9 +243,7 @@ def _play(
 ) -> None:
     faults = Faults(part.seed, stop)
     stretches = Stretches(part, faults, datetime.now(UTC), fast)
-    to, listen = part.to, part.listen
-    if part.name in lines:
-        to, listen = (lines[part.name], None) if to or not listen else (None, lines[part.name])
+    to, listen = _line_of(part, lines)
     own = books.with_suffix(f".{part.name}{books.suffix}") if books else None
     try:
         steps = stretches.more()

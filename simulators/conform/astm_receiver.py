@@ -69,7 +69,7 @@ def two_pieces(talk: Talk, material: Material) -> Seen:
         talk.write(whole[:cut])
         early = talk.silence(0.3)
         talk.write(whole[cut:])
-        seen += early + talk.hear(15.5).data
+        seen += early + talk.reply()
     return _ends(talk, seen == ACK * 2, show(seen))
 
 
@@ -80,7 +80,7 @@ def byte_by_byte(talk: Talk, material: Material) -> Seen:
     for byte in frame(1, material.records[0]):
         talk.write(bytes([byte]))
         talk.pause(0.005)
-    reply = talk.hear(15.5).data + talk.silence(0.5)
+    reply = talk.reply() + talk.silence(0.5)
     return _ends(talk, reply == ACK, show(reply))
 
 
@@ -160,21 +160,22 @@ def wrong_checksum(talk: Talk, material: Material) -> Seen:
     return _ends(talk, seen == NAK + ACK, show(seen))
 
 
-@rule("LL-24", "6.3.3", "a damaged byte under an untouched checksum", "NAK")
+@rule("LL-24", "6.3.3", "damaged bytes under an untouched checksum: wrong in its low digit, then in its high one",
+      "NAK, NAK")  # fmt: skip
 def damaged(talk: Talk, material: Material) -> Seen:
-    """Not a checksum that the receiver worked out of what came."""
+    """Not a checksum that the receiver worked out of what came; both digits are looked at."""
     talk.establish()
     right = frame(1, material.records[0])
-    reply = talk.ask(right[:6] + bytes([right[6] ^ 1]) + right[7:])
-    return _ends(talk, reply == NAK, show(reply))
+    seen = b"".join(talk.ask(right[:6] + bytes([right[6] ^ bit]) + right[7:]) for bit in (1, 16))
+    return _ends(talk, seen == NAK * 2, show(seen))
 
 
 @rule("LL-24", "6.3.3", "a frame with bytes above 127, the sum over 255 many times", "ACK")
 def high_bytes(talk: Talk, material: Material) -> Seen:
-    """Eight bits are kept, all of them."""
+    """Eight bits are kept, all of them: an odd number of such bytes, or seven bits would give the same sum."""
     talk.establish()
     mark = material.records[0][1:2]
-    text = mark.join((b"C", b"1", b"I", bytes(range(0xA1, 0xFF)) * 2)) + b"\r"
+    text = mark.join((b"C", b"1", b"I", bytes(range(0xA0, 0xFF)))) + b"\r"
     replies = talk.frames([material.records[0], text, material.records[-1]])
     return _ends(talk, replies == ACK * 3, show(replies))
 
@@ -241,6 +242,7 @@ def gives_up(talk: Talk, material: Material) -> Seen:
     """After 30 s the link is neutral."""
     talk.establish()
     talk.frames(material.records[:1])
+    talk.neutral = True  # soon: after 30 s it may begin a session of its own
     early = talk.silence(31)
     talk.write(frame(2, material.records[1]))
     late = talk.silence(MOMENT)
@@ -260,11 +262,13 @@ def cable_pulled(talk: Talk, material: Material) -> Seen:
     return True, "a whole session accepted"
 
 
-@rule("LL-40", "6.4.1", "EOT after the last frame, then ENQ", "silence, then ACK")
+@rule("LL-40", "6.4.1", "EOT after the last frame, one frame more without an ENQ, then ENQ", "silence, then ACK")
 def termination(talk: Talk, material: Material) -> Seen:
-    """EOT is not answered."""
+    """EOT is not answered, and ends the session: what follows it is not taken."""
     talk.session(material.records)
     came = talk.silence(MOMENT)
+    talk.write(frame(len(material.records) + 1, material.records[0]))
+    came += talk.silence(MOMENT)
     reply = _again(talk)
     return came == b"" and reply == ACK, f"{show(came)}, then {show(reply)}"
 

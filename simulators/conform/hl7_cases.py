@@ -11,11 +11,14 @@ from typing import NamedTuple
 
 from simulators.conform.case import Case, Seen, case
 from simulators.conform.material import Material
-from simulators.conform.talk import Missing, Stuck, Talk, show
-from simulators.framing import CR, FS, VT, control_id
+from simulators.conform.talk import GRACE, Missing, Stuck, Talk, show
+from simulators.framing import ACK, CR, FS, NAK, VT, control_id
 
 receiver, sender = partial(case, "receiver"), partial(case, "sender")
 END = FS + CR
+LF = b"\n"
+COMMITS = (VT + ACK + END, VT + NAK + END)
+LATER = 60.0  # seconds in which a message that was not accepted comes again; the site's to agree (ML-05)
 ANSWER = 15.0  # seconds; a site agreement in truth (ML-05)
 
 
@@ -36,10 +39,11 @@ def block(body: bytes) -> bytes:
 
 
 def acknowledgement(raw: bytes) -> Said:
-    """What a block acknowledges. Stuck when the bytes are no block."""
-    if not (raw.startswith(VT) and raw.endswith(END)):
-        raise Stuck(f"instead of a block: {show(raw)}")
-    segments = [line.split(raw[4:5]) for line in raw[1:-2].split(CR)]
+    """What a block acknowledges. Stuck when the bytes are no block; how it ends its lines is ML-01's to judge."""
+    body = raw.rstrip(CR)
+    if not (body.startswith(VT) and body.endswith(FS) and len(body) > 6):
+        raise Stuck(f"instead of an answer in a block: {show(raw)}")
+    segments = [line.split(raw[4:5]) for line in body[1:-1].replace(b"\n", CR).split(CR)]
     found = next((line for line in segments if line[0] == b"MSA"), [b"MSA", b"", b""])
     return Said(found[1].decode("latin-1"), found[2] if len(found) > 2 else b"", tuple(segments[0]))
 
@@ -47,9 +51,24 @@ def acknowledgement(raw: bytes) -> Said:
 def answers(talk: Talk, data: bytes, count: int = 1) -> list[Said]:
     """Say it; the acknowledgements that follow, and none too many: a second of silence comes after the last."""
     talk.write(data)
-    raw = [talk.until(END, ANSWER).data for _ in range(count)]
-    extra = talk.silence(1.0)
-    return [acknowledgement(each) for each in [*raw, *([extra] if extra else [])] if each]
+    raw = [_answer(talk, ANSWER) for _ in range(count)]
+    try:
+        raw.append(_answer(talk, 1.0))
+    except ConnectionError:  # it closes after each answer: ML-03's to judge
+        talk.hang_up()
+    return [acknowledgement(each) for each in raw if each]
+
+
+def _answer(talk: Talk, seconds: float) -> bytes:
+    """The next block that is no commit reply of release 2 (ML-04: stored or not; it says nothing of the message)."""
+    while (raw := talk.until(FS, seconds).data) + CR in COMMITS:
+        talk.until(CR, GRACE)
+    raw = raw.lstrip(b"\r\n")
+    if not raw.endswith(FS):
+        return raw
+    after = talk.hear(GRACE).data
+    talk.unhear(after if after not in (CR, b"\n") else b"")
+    return raw + (after if after == CR else b"")
 
 
 def _is(said: list[Said], codes: list[str], of: bytes) -> Seen:
@@ -66,12 +85,13 @@ def accepted(talk: Talk, data: bytes, body: bytes) -> Seen:
 # ---- a receiver: the block --------------------------------------------------------------------------------------
 
 
-@receiver("ML-01", "MLLP", "a message in a block", "an answer in a block: VT, message, FS CR")
+@receiver("ML-01", "MLLP", "a message in a block", "an answer in a block: VT, MSH, segments ended by CR, FS CR")
 def in_a_block(talk: Talk, material: Material) -> Seen:
     """Strict out."""
     talk.write(block(material.hl7()))
-    raw = talk.until(END, ANSWER).data
-    return raw.startswith(VT + b"MSH") and raw.endswith(CR + END), f"{show(raw[:8])} … {show(raw[-6:])}"
+    raw = _answer(talk, ANSWER)
+    good = raw.startswith(VT + b"MSH") and raw.endswith(CR + END) and LF not in raw
+    return good, f"{show(raw[:8])} … {show(raw[-6:])}, {raw.count(LF)} LF"
 
 
 @receiver("ML-01", "MLLP", "a block byte by byte around its marks, and cut in two", "one answer each")
@@ -103,7 +123,8 @@ def cut(talk: Talk, material: Material) -> Seen:
 def in_turn(talk: Talk, material: Material) -> Seen:
     """Synchronous."""
     found = [accepted(talk, block(body), body) for body in (material.hl7(), material.hl7())]
-    return all(good for good, _ in found), "; ".join(seen for _, seen in found)
+    kept = talk.lines == 1
+    return kept and all(good for good, _ in found), "; ".join([seen for _, seen in found] + ["closed"] * (not kept))
 
 
 @receiver("ML-03", "MLLP", "two blocks in one write", "two answers, in order")
@@ -111,9 +132,8 @@ def two_at_once(talk: Talk, material: Material) -> Seen:
     """A read may hold more than one block."""
     first, second = material.hl7(), material.hl7()
     said = answers(talk, block(first) + block(second), 2)
-    good = [each.of for each in said] == [control_id(first), control_id(second)] and said[0].code == said[
-        1
-    ].code == "AA"
+    good = [each.of for each in said] == [control_id(first), control_id(second)]
+    good = good and {each.code for each in said} <= {"AA", "CA"}
     return good, ", ".join(map(str, said)) or "nothing"
 
 
@@ -179,7 +199,7 @@ def _enhanced(accept: bytes, application: bytes, codes: list[str]) -> Case:
 
 def _nothing(talk: Talk, data: bytes) -> list[Said]:
     talk.write(data)
-    came = talk.silence(2.0)
+    came = _answer(talk, 2.0)
     return [acknowledgement(came)] if came else []
 
 
@@ -228,11 +248,12 @@ def _next(talk: Talk, material: Material) -> bytes:
     if not raw:
         material.mute = f"the analyzer sent nothing within {material.wait:.0f} s"
         raise Missing(material.mute)
-    return raw[raw.rfind(VT) :]
+    return raw[max(raw.rfind(VT), 0) :]
 
 
 def _acknowledge(talk: Talk, raw: bytes, code: bytes = b"AA", of: bytes = b"") -> None:
-    version = (raw.split(CR)[0].split(raw[4:5]) + [b""] * 12)[11] or b"2.3.1"
+    first = raw[max(raw.find(b"MSH"), 0) :].split(CR)[0]
+    version = (first.split(first[3:4] or b"|") + [b""] * 12)[11] or b"2.3.1"
     head = b"MSH|^~\\&|Conform||||||ACK|C" + control_id(raw)[:19] + b"|P|" + version
     talk.write(block(head + b"\rMSA|" + code + b"|" + (of or control_id(raw)) + CR))
 
@@ -260,8 +281,11 @@ def sender_repeats(talk: Talk, material: Material) -> Seen:
     """Or not answered at all: it must come again."""
     raw = _next(talk, material)
     _acknowledge(talk, raw, of=b"ANOTHER")
-    again = _next(talk, material)
-    _acknowledge(talk, again)
+    seconds = max(material.wait, LATER)
+    again = talk.until(END, seconds).data
+    _acknowledge(talk, again or raw)
+    if not again:
+        return False, f"nothing more within {seconds:.0f} s"
     same = control_id(again) == control_id(raw)
     return same, "the same message" if same else f"{show(control_id(raw))}, then {show(control_id(again))}"
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 
 from simulators.conform import astm_receiver, astm_sender, hl7_cases
 from simulators.conform.case import Case
 from simulators.conform.material import Material
 from simulators.conform.report import Row, Verdict
-from simulators.conform.talk import Missing, Stuck, Talk, show, take
-from simulators.framing import ACK, ENQ, EOT, NAK
+from simulators.conform.talk import Missing, Stopped, Stuck, Talk, show, take
+from simulators.framing import ACK, ENQ, EOT, NAK, STX
 from simulators.line import Line
 
 AGAIN = 30.0  # seconds in which a host tries again what it could not say
+STOPPED = "stopped by Ctrl-C"
 OUTSIDE = "is not seen from outside"
 UNSEEN = (
     Row("LL-37", "6.5.2.6", "sender", "its store of one whole message", "", "", Verdict.NOT_APPLICABLE,
@@ -40,14 +41,16 @@ class Peer:
     single: bool = False
     clock: Callable[[], float] = time.monotonic
     _kept: Line | None = None
+    left: bytes = b""  # what has come on the kept line and no case has heard: an ENQ right behind the last EOT
 
     def take(self) -> Line:
         """A line for a case."""
         line, self._kept = self._kept or self.open(), None
         return line
 
-    def give(self, line: Line, alive: bool) -> None:
-        """The case is over."""
+    def give(self, line: Line, alive: bool, left: bytes = b"") -> None:
+        """The case is over; `left` is for the next."""
+        self.left = left if self.single and alive else b""
         if self.single and alive:
             self._kept = line
         else:
@@ -69,6 +72,7 @@ class Kit:
     quick: bool = False
     clauses: tuple[str, ...] = ()
     progress: Callable[[str], None] = lambda _: None
+    stop: Event = field(default_factory=Event)  # set by Ctrl-C: what is not tried by then is left out
     _done: int = 0
     _gone: str = ""  # why no case can be tried any more
     _lock: Lock = field(default_factory=Lock)
@@ -78,16 +82,22 @@ class Kit:
         cases = [each for each in self._cases() if self._wanted(each.clause)]
         astm = self.material.speaks != "HL7"
         unseen = [row for row in UNSEEN if self._wanted(row.clause) and (astm or row.clause == "stored")]
-        if not cases and not unseen:
-            return []  # a clause was mistyped: nobody is called, or waited for
-        unable = self._probe(cases)
+        unable = self._probe(cases) if cases else {}  # a clause was mistyped: nobody is called, or waited for
         with ThreadPoolExecutor(max(1, self.jobs)) as pool:
-            rows = list(pool.map(lambda each: self._row(each, unable.get(each.role, ""), len(cases)), cases))
+            tried = [pool.submit(self._row, each, unable.get(each.role, ""), len(cases)) for each in cases]
+            try:
+                wait(tried)
+            except KeyboardInterrupt:
+                self.stop.set()
+            rows = [each.result() for each in tried]
         self.peer.close()
         return [*rows, *unseen]
 
     def _talk(self, line: Line) -> Talk:
-        return Talk(line, self.peer.open, self.peer.clock, self.material.host)
+        made = Talk(line, self.peer.open, self.peer.clock, self.material.host, self.stop.is_set)
+        left, self.peer.left = self.peer.left, b""
+        made.unhear(left)
+        return made
 
     # ---- choosing
 
@@ -167,6 +177,8 @@ class Kit:
         return Row(each.clause, each.section, each.role, each.done, each.expected, seen, verdict, why, spent)
 
     def _verdict(self, each: Case, unable: str) -> tuple[Verdict, str]:
+        if self.stop.is_set():
+            return Verdict.LEFT_OUT, STOPPED
         if self.quick and each.waits:
             return Verdict.LEFT_OUT, f"it waits {each.waits:.0f} s, and --quick was said"
         if each.only in ("tcp", "serial") and each.only != self.peer.kind:
@@ -196,17 +208,22 @@ class Kit:
             return self._judged(each, talk, False, str(wrong))
         except Missing as why:
             return Verdict.NOT_APPLICABLE, str(why)
+        except Stopped:
+            alive = False
+            return Verdict.LEFT_OUT, STOPPED
         except ConnectionError as error:
             alive = False
             return Verdict.FAIL, f"the line broke: {error}"
         finally:
             alive = alive and self._settled(talk, each.leaves)
-            self.peer.give(talk.line, alive)
+            self.peer.give(talk.line, alive, talk.left)
 
     def _judged(self, each: Case, talk: Talk, good: bool, seen: str) -> tuple[Verdict, str]:
-        """An analyzer that begins a session of its own in the middle of a receiver's case has done nothing wrong."""
-        if not good and each.role == "receiver" and not self.material.host and talk.disturbed:
+        """A peer that begins a session of its own while the link is neutral has done nothing wrong, whatever case it
+        disturbs: an analyzer its results, a host the orders it has waiting."""
+        if not good and each.role == "receiver" and talk.disturbed:
             return Verdict.NOT_APPLICABLE, f"it began a session of its own meanwhile: try again while it rests ({seen})"
+        seen += ", EOT taken for ACK: it asks us to stop (6.3.4.4)" if talk.interrupted else ""
         return (Verdict.PASS if good else Verdict.FAIL), seen
 
     def _closed_to_us(self, talk: Talk) -> str:
@@ -226,10 +243,10 @@ class Kit:
             if self.material.speaks != "HL7":
                 talk.write(EOT)
                 came = talk.until(ENQ, AGAIN if leaves and self.material.host else 1.0)
-                if came.data.endswith(ENQ):
-                    take(talk)
+                if came.data.endswith(ENQ) or STX in came.data:  # of a session that it never gave up
+                    take(talk, begun=True)
         except Stuck:
             talk.write(EOT)
-        except ConnectionError:
+        except (ConnectionError, Stopped):
             return False
         return True

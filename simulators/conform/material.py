@@ -16,7 +16,7 @@ from functools import cached_property
 from drivers.driver import load_driver
 from simulators.conform.talk import Missing, Stuck, Talk, take
 from simulators.day import ANALYZERS, INDIA, made_up_day, plan
-from simulators.framing import ENQ
+from simulators.framing import ACK, ENQ, EOT, NAK, STX
 
 GENERIC = {"LIS2-A2": "generic_astm", "HL7": "generic_hl7"}
 PEER_TURN = 20.0  # seconds for a host to answer a query by its ENQ
@@ -70,15 +70,19 @@ class Material:
             raise Missing(self.mute)
         if self.host:
             self._ask(talk)
-            answer = talk.hear(PEER_TURN)
+            answer = talk.until(ENQ, PEER_TURN)
             why = f"this host sends no ENQ after a query ({PEER_TURN:.0f} s)"
         else:
             self.tell(f"waiting for the analyzer to begin: let it send a result (at most {self.wait:.0f} s)")
             answer = talk.until(ENQ, self.wait)
             why = f"the analyzer began no session within {self.wait:.0f} s"
-        if answer.data[-1:] != ENQ:
-            self.mute = why if not answer.data else self.mute
-            raise Missing(why) if not answer.data else Stuck(f"instead of ENQ: {answer}")
+        if answer.data.endswith(ENQ):
+            return
+        said = answer.data.strip(EOT + ACK + NAK)  # the end of what was before
+        if said and (STX in said or not self.host):
+            raise Stuck(f"instead of ENQ: {answer}")
+        self.mute = why  # a host's byte too many is for the clauses of a receiver to judge
+        raise Missing(why)
 
     def _ask(self, talk: Talk) -> None:
         try:

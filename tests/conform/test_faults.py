@@ -233,6 +233,35 @@ def test_a_frame_over_our_own_limit_is_refused_in_one_piece_too() -> None:
     assert host.read(0) == b"\x06\x15"
 
 
+# ---- what is told at the end ------------------------------------------------------------------------------------
+
+
+def test_how_often_each_fault_struck_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was named and never came to pass has not been tried: that has to be seen."""
+    wanted = ["bad_checksum:rate=1,times=2", "disconnect:rate=0", "no_cr:times=1", "slow:baud=9600,times=3"]
+    faults = Played("sysmex_xn", wanted, 1, monkeypatch).faults
+    assert faults.struck == "bad_checksum 2 times, no_cr once, slow 3 times, disconnect never"
+    assert Played("sysmex_xn", [], 1, monkeypatch).faults.struck == ""
+
+
+def test_a_strike_that_changes_nothing_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checksum of digits alone is the same in small letters: the next one that is not is it."""
+    played = Played("generic_astm", ["lower_checksum:times=1"], 1, monkeypatch)
+    assert played.faults.struck == "lower_checksum once"
+    assert sum(frame[-4:-2] != frame[-4:-2].upper() for frame in frames_written(played)) == 1
+
+
+def test_a_question_that_the_lab_does_not_answer_is_no_contention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Host, "message", lambda self, made: self.messages.append(made.body))
+    assert Played("generic_astm", ["contention"], 1, monkeypatch).faults.struck == "contention never"
+
+
+def test_an_analyzer_that_seldom_reads_reads_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played("generic_hl7", ["never_reads:rate=1,times=2"], 1, monkeypatch)
+    assert played.faults.struck == "never_reads 2 times"
+    assert not played.host.out, "the last answer was read"
+
+
 # ---- naming them ------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,12 @@ PLAY = "[[analyzer]]\nsimulates = 'sysmex_xn'\n[[analyzer.play]]\n"
         (PLAY + "faults = 'split'", "analyzer 1, play: faults = 'split' is no list"),
         (PLAY + "hang_up = 'false'", "hang_up = 'false' is neither true nor false"),
         ("[[analyzer]]\nsimulates = 'sysmex_xn'\nto = 'x'\nlisten = 'y'\n[[analyzer.play]]", "either to or listen"),
+        ("analyzer = [3]", "there is no [[analyzer]]"),
+        (PLAY.replace("[[analyzer.play]]", "play = 3"), "there is no [[analyzer.play]]"),
+        (PLAY.replace("[[analyzer.play]]", "play = [3]"), "there is no [[analyzer.play]]"),
+        (PLAY.replace("\n[[", "\nto = 5\n[["), "analyzer 1: to = 5 is no text"),
+        (PLAY.replace("\n[[", "\nname = ['x']\n[["), "analyzer 1: name = ['x'] is no text"),
+        (PLAY.replace("\n[[", "\nto = 'udp://x:1'\n[["), "analyzer 1: 'udp://x:1' is not an address"),
     ],
 )
 def test_a_mistake_is_named(text: str, why: str, tmp_path: Path) -> None:
@@ -77,6 +83,31 @@ def test_an_analyzer_without_an_address_is_named_before_anything_is_sent(tmp_pat
     (tmp_path / "file.toml").write_text(PLAY, encoding="utf-8")
     with pytest.raises(ValueError, match="sysmex_xn: write to or listen"):
         scenario.run(scenario.read(tmp_path / "file.toml"), Stop(Clock()))
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"xn": "tcp://127.0.0.1:1"}, "--line xn: there is no such analyzer"),
+        ({"sysmex_xn": "here"}, "is not an address"),
+    ],
+)
+def test_an_address_for_nobody_or_none_at_all_is_named(given: dict[str, str], why: str, tmp_path: Path) -> None:
+    (tmp_path / "file.toml").write_text(PLAY.replace("\n[[", "\nto = 'tcp://127.0.0.1:1'\n[["), encoding="utf-8")
+    with pytest.raises(ValueError, match=why):
+        scenario.run(scenario.read(tmp_path / "file.toml"), Stop(Clock()), lines=given)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_analyzer_that_did_not_get_through_is_exit_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever ended it: the exit code says that not all was played."""
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(scenario, "_play", breaks)
+    (tmp_path / "file.toml").write_text(PLAY.replace("\n[[", "\nto = 'tcp://127.0.0.1:1'\n[["), encoding="utf-8")
+    assert scenario.run(scenario.read(tmp_path / "file.toml"), Stop(Clock()), said=lambda _: None) == 1
 
 
 def test_a_cable_pulled_by_the_scenario_is_a_new_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
