@@ -36,7 +36,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {  # rule: the clauses it may be
     "RC-15": ("5.4.9", R), "RC-16": ("5.4.5", BOTH), "RC-17": ("5.1 5.5", R), "RC-18": ("5.6.2", R),
     "RC-19": ("5.6.1", BOTH), "RC-20": ("5.6.4", R), "RC-30": ("8.2", BOTH), "RC-31": ("8.2", R), "RC-32": ("9.4", R),
     "RC-33": ("8.4.3", BOTH), "RC-34": ("11 12.3", BOTH), "RC-35": ("11.13", R), "RC-36": ("6.12", R),
-    "RC-37": ("9.9", R),
+    "RC-37": ("9.9 8.4.26", R),
     # blocks: MLLP releases 1 and 2, whose pages have no numbers
     "ML-01": ("", BOTH), "ML-02": ("", R), "ML-03": ("", BOTH), "ML-04": ("", R),
     "ML-05": ("", BOTH), "ML-06": ("", BOTH),
