@@ -244,7 +244,7 @@ class AstmConnection(Connection):
         self._wait_for(self._record.put(event.raw, note, self._committed, not event.repeat, messages))
 
     def _stored(self, entry: Entry) -> None:
-        self._record.say(self._receiver.accept())
+        self._record.reply(self._receiver.accept(), entry)
         if entry.note == "ENQ":
             self._hooks.handshake()
         for message in entry.messages:
@@ -255,7 +255,7 @@ class AstmConnection(Connection):
     def _not_stored(self, entry: Entry) -> None:
         if entry.frame:
             self._assembler.undo()
-        self._refuse("not stored")
+        self._refuse("not stored", entry)
 
     def _bad_frame(self, event: lis1a.FrameRefused) -> None:
         self._record.refused(event.raw, event.reason)
@@ -290,9 +290,9 @@ class AstmConnection(Connection):
         self._record.noise(event.raw)
         self._hooks.noise(event.raw)
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, why: str, entry: Entry | None = None) -> None:
         self._runs = None
-        self._record.say(self._receiver.refuse())
+        self._record.reply(self._receiver.refuse(), entry)
         self._hooks.refused(why)
 
     async def _closed(self) -> None:

@@ -16,6 +16,7 @@ from middleware.journal import Entry, Journal, JournalError, Session
 from middleware.journal_loop import Then
 from middleware.transports import Wire
 
+LATE = 1_000_000  # microseconds: a reply that took so long may come when nobody waits for it any more
 NOISE = 65_536  # bytes of noise and refused frames kept since a frame or block was accepted
 THEIRS = ("eot", "enq", "timeout")  # ways a conversation of the analyzer's ends
 
@@ -56,6 +57,15 @@ class Recorder:
         if not self._said:
             self._said_at = self._micros()
         self._said += data
+
+    def reply(self, data: bytes, to: Entry | None = None) -> None:
+        """Answer at once, or when `to` is settled: not if that took long and the analyzer has spoken since. It has
+        given up waiting (LIS01-A2 6.5.2.3) and would take this reply for the one to its ENQ, that for the one to its
+        next frame, and so on: the last would be acknowledged before it is stored."""
+        if to is not None and self._wire.spoken and self._micros() - to.at > LATE:
+            self.later(b"", "not answered: the analyzer has given up waiting")
+        else:
+            self.say(data)
 
     def put(
         self, data: bytes, note: str, then: Then, frame: bool = False, messages: Sequence[Message] = (), ends: str = ""

@@ -77,6 +77,11 @@ class Wire(asyncio.Protocol):
         if self._data or self._ended:
             self._catch_up()
 
+    @property
+    def spoken(self) -> bool:
+        """Has anything come that was not taken yet?"""
+        return bool(self._data)
+
     def hold(self) -> None:
         """Give no more to `heard`: what comes is kept, up to a bound."""
         self._heard = None

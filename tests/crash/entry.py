@@ -18,6 +18,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def die_with_starter() -> None:
 def _child(config: str, log: str, line: str) -> None:
     """In the fork: a process group of its own, its output into the log."""
     die_with_starter()
-    os.setsid()
+    os.setpgid(0, 0)
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)
     for number, to in enumerate((null, out, out)):
@@ -187,6 +188,8 @@ def _starter(config: str, log: str) -> None:
             finally:
                 sys.stdout.flush()
                 os._exit(code)
+        with suppress(OSError):  # it was quicker; who is told its id may kill its group at once
+            os.setpgid(pid, pid)
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 

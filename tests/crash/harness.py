@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,8 @@ class Middleware:
     def end(self, number: int = signal.SIGKILL) -> int:
         """Send this signal; how it ended."""
         if self._pid:
-            os.killpg(self._pid, number)
+            with suppress(ProcessLookupError):  # it ended by itself; why, the caller is about to say
+                os.killpg(self._pid, number)
         code = self.ended(UP)
         if code is None:
             raise RuntimeError(f"the middleware does not end:\n{self.tail()}")
