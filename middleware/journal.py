@@ -268,9 +268,8 @@ class Journal:
             if session not in marks:
                 if session.opening != self._opening:
                     self._renumber(session)
-                marks[session] = session.mark
-                if session.opening != self._opening:
                     rows["session"].append(_session_row(session, entry.at, number))
+                marks[session] = session.mark
             if not marks[session]:
                 marks[session] = number
             data, said = bytearray(entry.data), _SAID.get(entry.said) or bytearray(entry.said)
@@ -284,8 +283,9 @@ class Journal:
 
     def _renumber(self, session: Session) -> None:
         """Another file may have been put in place, in which this number is another conversation's."""
-        again = self._conn if self._opening > 1 else None
-        if again is not None and file.taken(again, session.id, session.analyzer, session.peer):
+        if self._opening == 1 or self._conn is None:
+            return
+        if file.taken(self._conn, session.id, session.analyzer, session.peer):
             session.id, session.mark = next(self._numbers), 0
 
     def _silent(self) -> None:

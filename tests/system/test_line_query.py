@@ -67,16 +67,21 @@ async def test_a_query_is_answered_as_the_driver_says(tmp_path: Path) -> None:
     assert b"".join(c.data for c in sessions[1] if c.direction == "out").endswith(EOT)
 
 
+async def both_ask_at_once(far: Analyzer) -> None:
+    """A question; the analyzer's ENQ meets that of our answer, it says a result, and we ask again."""
+    await far.send(QUERY)
+    assert await enq(far) == ENQ
+    far.writer.write(ENQ)
+    await asyncio.sleep(0.02)
+    assert await far.send(RESULT) == ACK * 6
+    assert await enq(far) == ENQ
+
+
 async def test_6_2_7_1_contention_is_the_analyzers(tmp_path: Path) -> None:
     """LL-17: both send ENQ; ours gives way, takes the analyzer's message, and asks again afterwards."""
     async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
         far = await lines.connect("xn")
-        await far.send(QUERY)
-        assert await enq(far) == ENQ
-        far.writer.write(ENQ)
-        await asyncio.sleep(0.02)
-        assert await far.send(RESULT) == ACK * 6
-        assert await enq(far) == ENQ
+        await both_ask_at_once(far)
         assert await read_session(far) == expected_answer(lines.messages[0])
         await far.close()
         await lines.until(lambda: len(lines.messages) == 2)
@@ -92,12 +97,7 @@ async def test_ll_18_6_5_2_2_sender_an_answer_waits_no_longer_than_the_analyzers
     monkeypatch.setattr(lis1a, "TIMERS", timers)
     async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
         far = await lines.connect("xn")
-        await far.send(QUERY)
-        assert await enq(far) == ENQ
-        far.writer.write(ENQ)
-        await asyncio.sleep(0.02)
-        assert await far.send(RESULT) == ACK * 6
-        assert await enq(far) == ENQ
+        await both_ask_at_once(far)
         assert await read_session(far) == expected_answer(lines.messages[0])
         await far.close()
 
