@@ -199,7 +199,8 @@ def scenario(
         lines = dict(text.split("=", 1) for text in line or ())
         raise typer.Exit(run(read(file), stopping(), lines=lines, books=log, fast=fast, retry=retry, said=typer.echo))
     except (ValueError, OSError) as error:
-        typer.echo(f"{file}: {error}", err=True)
+        why = error.strerror if isinstance(error, OSError) and error.filename == str(file) else None
+        typer.echo(f"{file}: {why or error}", err=True)
         raise typer.Exit(2) from error
 
 

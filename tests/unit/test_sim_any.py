@@ -258,3 +258,8 @@ def test_the_command_checks_messages_without_sending() -> None:
 def test_what_is_wrong_with_a_command_is_one_sentence(words: list[str], why: str) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 2 and why in done.output and len(done.output.splitlines()) == 1
+
+
+def test_a_scenario_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["scenario", str(tmp_path / "none.toml")])
+    assert (done.exit_code, done.stderr) == (2, f"{tmp_path / 'none.toml'}: No such file or directory\n")
