@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from drivers.wire.lis1a import Assembler, text_of
+from middleware.write_ahead import write_ahead
 
 VERSION = 1
 BLOCKS = "blocks"  # the protocol of the dialects that frame otherwise than LIS01-A2
@@ -91,7 +92,7 @@ def connect(path: Path, make: bool) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
     conn = sqlite3.connect(address, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
-        conn.execute("PRAGMA journal_mode=WAL")
+        write_ahead(conn, BUSY)
         conn.execute("PRAGMA synchronous=FULL")
         conn.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
         _upgrade(conn)
@@ -102,13 +103,25 @@ def connect(path: Path, make: bool) -> sqlite3.Connection:
 
 
 def _upgrade(conn: sqlite3.Connection) -> None:
-    (version,) = conn.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
+    if _version(conn) == 0:
+        conn.execute("BEGIN IMMEDIATE")  # of those that open a new file together the first makes the tables
+        if _version(conn) == 0:
+            _make(conn)
+        conn.commit()
+    if (version := _version(conn)) > VERSION:
         raise sqlite3.DatabaseError(f"it was written by a later version of this program (schema {version})")
-    if version == 0:
-        if conn.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
-            raise sqlite3.DatabaseError("it is the database of another program")
-        conn.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+
+
+def _make(conn: sqlite3.Connection) -> None:
+    if conn.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+        raise sqlite3.DatabaseError("it is the database of another program")
+    for statement in (*SCHEMA.split(";"), f"PRAGMA user_version={VERSION}"):
+        conn.execute(statement)
+
+
+def _version(conn: sqlite3.Connection) -> int:
+    (version,) = conn.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def inode(path: Path) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DisconnectionError
 
 from middleware.settings import Settings
 from middleware.turn import turn
+from middleware.write_ahead import write_ahead
 
 # One laboratory has one writer at a time, on both engines: no two people can each believe they released the last test.
 _WRITER = 0x4C4D5752
@@ -170,10 +171,9 @@ def _psycopg(url: str) -> str:
 def _sqlite_pragmas(dbapi: Any, _record: object) -> None:
     # The driver's own implicit BEGIN would be deferred: we say BEGIN IMMEDIATE ourselves (see Lab.write).
     dbapi.isolation_level = None
+    write_ahead(dbapi, _PATIENCE)
     cursor = dbapi.cursor()
-    for pragma in (
-        "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_PATIENCE * 1000}", *_ROOM,
-    ):  # fmt: skip
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_PATIENCE * 1000}", *_ROOM):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

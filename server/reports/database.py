@@ -12,6 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from middleware.write_ahead import write_ahead
+
+_PATIENCE = 10  # seconds that a writer waits for another
+
 
 @dataclass(frozen=True)
 class Database:
@@ -58,7 +62,7 @@ def connect(url: str) -> Database:
         return Database(
             create_engine(_psycopg(url), hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20)
         )
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
     event.listen(engine, "connect", _sqlite_pragmas)
     event.listen(engine, "handle_error", _made_while_read_only)
     return Database(engine)
@@ -72,8 +76,9 @@ def _psycopg(url: str) -> str:
 def _sqlite_pragmas(dbapi: Any, _record: object) -> None:
     # The driver's own implicit BEGIN would be deferred: we say BEGIN IMMEDIATE ourselves.
     dbapi.isolation_level = None
+    write_ahead(dbapi, _PATIENCE)
     cursor = dbapi.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_PATIENCE * 1000}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -36,12 +36,15 @@ def _run(url: str, work: Callable[[Config], object]) -> None:
     database = connect(url)
     try:
         with database.engine.connect() as conn:
-            if not database.is_sqlite:
+            if database.is_sqlite:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
                 conn.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _LOCK})
                 conn.commit()  # a session lock outlives the transaction
             _work(conn, work)
+            conn.commit()
     finally:
-        database.close()  # ends the session and with it the lock
+        database.close()  # ends the session and with it PostgreSQL's lock
 
 
 def _work(conn: Connection, work: Callable[[Config], object]) -> None:

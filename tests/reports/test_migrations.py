@@ -47,12 +47,7 @@ def test_up_check_down_up(empty_url: str) -> None:
     migrate.check(empty_url)
 
 
-@pytest.mark.postgres
-def test_two_replicas_may_start_at_once(postgres: str) -> None:
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute("CREATE DATABASE hub_twice")
-        url = urlunsplit(urlsplit(postgres)._replace(path="/hub_twice"))
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(lambda _: migrate.upgrade(url), range(3)))
-        assert len(tables(url)) == len(HubTable.metadata.tables) + 1
-        conn.execute("DROP DATABASE hub_twice WITH (FORCE)")
+def test_two_replicas_may_start_at_once(empty_url: str) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: migrate.upgrade(empty_url), range(3)))
+    migrate.check(empty_url)

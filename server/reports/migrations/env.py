@@ -31,7 +31,6 @@ def run() -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
-    connection.commit()
 
 
 run()
