@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rows import Row
-from bench.servers import PEER_PORT, PORTS, ROOT, Server, limit, memory_of, ours, peer, slow_disk
+from bench.servers import LIMIT_PORT, PEER_PORT, PORTS, ROOT, Server, limit, memory_of, ours, peer, slow_disk
 
 ROUNDS = 5
 
@@ -164,18 +164,23 @@ def many(folder: Path, rounds: int = 3) -> list[Row]:
 
 
 def paced(folder: Path, rounds: int = 3) -> list[Row]:
-    """64 analyzers that send a message every two seconds each."""
+    """64 analyzers that send a message every two seconds each; beside it what storing alone takes at that pace: the
+    durable limit, and one that writes a message to the end of a file and syncs it once."""
     rows = []
     for protocol in PORTS:
         load = Load(protocol, messages=320, connections=64, interval=2.0)
         with ExitStack() as up:
             us = up.enter_context(ours(protocol, folder, pipeline=False))
-            bound = up.enter_context(limit(protocol, folder, "none"))
-            found = alternate(load, {"ours": us, "limit": bound}, rounds)
-        mine, theirs = middle(found["ours"], p99_message), middle(found["limit"], p99_message)
-        note = f"{mine:.1f} ms, the limit that stores nothing {theirs:.1f} ms"
-        name = f"{protocol.upper()}, 64 analyzers, 32 messages/s together: p99 of a message / limit"
-        rows.append(Row.of(name, mine / theirs, "≤ 2.5", note, 2.5, most=True))
+            servers = {"ours": us}
+            for port, store in enumerate(("none", "group", "append"), LIMIT_PORT):
+                servers[store] = up.enter_context(limit(protocol, folder, store, port))
+            found = alternate(load, servers, rounds)
+        took = {name: middle(found[name], p99_message) for name in servers}
+        name = f"{protocol.upper()}, 64 analyzers, 32 messages/s together: p99 of a message"
+        note = f"{took['ours']:.1f} ms, the limit that stores nothing {took['none']:.1f} ms"
+        rows.append(Row.of(f"{name} / limit", took["ours"] / took["none"], "≤ 2.5", note, 2.5, most=True))
+        stored = f"one commit a message {took['group']:.1f} ms, a file and one sync a message {took['append']:.1f} ms"
+        rows.append(Row.of(f"{name}, durable limit / limit", took["group"] / took["none"], "", stored))
     return rows
 
 
