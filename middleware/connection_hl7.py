@@ -14,6 +14,7 @@ from datetime import UTC, tzinfo
 
 from drivers.driver import Message, WireError
 from drivers.wire import hl7, mllp
+from middleware.answers import NotNow
 from middleware.connection import ANSWER_DELAY, LOOK, Connection, Hooks
 from middleware.hl7_talk import PATIENCE, Talk
 from middleware.journal import Entry, Journal
@@ -150,17 +151,28 @@ class Hl7Connection(Connection):
         """A block with a query in it."""
         asked, self._asked = self._asked, ()
         for message in asked:
-            head = _head(message.body)
-            answers: list[bytes] | None = None
-            if self._hooks.answer and _kind(head) in QUERIES:
-                answers = await asyncio.to_thread(self._hooks.answer, message)
-            if answers is None:
-                self._acknowledge(message, head)
-            else:
-                self._say(self._acknowledgement(message, head, "accept", "", "C"))  # MSH-16's is the answer itself
-                self._speak(self._talk.say(answers))
-                self._hooks.message(message)
+            await self._answer(message, _head(message.body))
         self._record.later(b"", "answered", ends="answered")
+
+    async def _answer(self, message: Message, head: list[hl7.Segment]) -> None:
+        """A question that cannot be answered now is taken as a message (MSH-15) and is an error as a question
+        (MSH-16): the analyzer asks again, which it would not after AR (H7-04)."""
+        answers: list[bytes] | None = None
+        later = ""
+        if self._hooks.answer and _kind(head) in QUERIES:
+            try:
+                answers = await asyncio.to_thread(self._hooks.answer, message)
+            except NotNow as why:
+                later = str(why)
+        if answers is None and not later:
+            self._acknowledge(message, head)
+            return
+        self._say(self._acknowledgement(message, head, "accept", "", "C"))  # MSH-16's is the answer itself
+        if answers is None:
+            self._say(self._acknowledgement(message, head, "error", later, "A"))
+        else:
+            self._speak(self._talk.say(answers))
+        self._hooks.message(message)
 
     def _acknowledge(self, message: Message, head: list[hl7.Segment]) -> None:
         kind = _kind(head)
@@ -196,15 +208,16 @@ class Hl7Connection(Connection):
     def _acknowledgement(
         self, message: Message, head: list[hl7.Segment], outcome: str, text: str, kind: str = ""
     ) -> list[bytes]:
-        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read. `kind` C: what MSH-15 asks alone."""
+        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read. `kind`: what MSH-15 (C) or MSH-16 (A)
+        asks alone."""
         if not head:
             return []
         at = f"{message.received_at.astimezone(self._zone):%Y%m%d%H%M%S}"
         own = message.id[:18]  # with a digit for each: MSH-10 holds 20 characters
         try:
             return [
-                hl7.acknowledge(head, code, at=at, control_id=f"{own}{number}", text=text)
-                for number, code in enumerate(hl7.codes(head, outcome))
+                hl7.acknowledge(head, code, at=at, control_id=f"{own}{'CA'.index(code[0])}", text=text)
+                for code in hl7.codes(head, outcome)
                 if code.startswith(kind)
             ]
         except WireError:
