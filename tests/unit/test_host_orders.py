@@ -135,7 +135,7 @@ def test_rc_01_4_1_receiver_a_question_beside_results_is_answered_without_what_w
     assert ordered(desk, beside_results(desk, f"000{tube}", "H2=13.0"), site) == ["PLT", "WBC"], "under another code"
 
 
-def test_rc_34_11_13_receiver_a_question_taken_back_beside_results_is_not_answered(desk: Desk) -> None:
+def test_rc_34_11_receiver_a_question_taken_back_beside_results_is_not_answered(desk: Desk) -> None:
     tube = desk.sample_id(desk.register("HB", "PLT"))
     assert ordered(desk, beside_results(desk, tube, "HB=13.0", status="A")) is None
 
