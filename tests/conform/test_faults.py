@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.driver import Message, MessageType, load_driver
 from drivers.wire import hl7
 from simulators import framing
 from simulators import line as line_module
@@ -196,6 +197,17 @@ def test_endless_nak_makes_the_lab_give_up_after_six(monkeypatch: pytest.MonkeyP
     played = Played("generic_astm", ["endless_nak"], 1, monkeypatch)
     assert played.wrote.count(b"\x15") == 6
     assert played.host.messages[1:] == played.told
+
+
+@pytest.mark.parametrize("kind", ["contention", "endless_nak"])
+@pytest.mark.parametrize("name", ["generic_astm", "sysmex_xn", "roche_cobas_e411"])
+def test_a_fault_that_asks_asks_as_its_analyzer(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its driver finds the name that it is configured for, and nothing odd."""
+    played = Played(name, [kind], 1, monkeypatch)
+    (body,) = [body for body in played.host.messages if b"\rQ|" in body]
+    said = load_driver(name).decode(Message("1", name, DAY.start, body))
+    assert (said.type, said.problems) == (MessageType.QUERY, ())
+    assert body.partition(b"\r")[0] == played.told[0].partition(b"\r")[0]
 
 
 def test_a_wrong_clock_moves_times_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
