@@ -362,7 +362,8 @@ class Receiver:
         if last is not None and (number, text, ended) == (last.number, last.text, last.last):
             repeat = True
         elif number == before and not self._free:
-            problem = f"frame number {number} again with other text" if last else "first frame has number 0"
+            what = "other text" if last is None or text != last.text else "another end"  # ETB or ETX: no repeat changes it
+            problem = f"frame number {number} again with {what}" if last else "first frame has number 0"
         elif number != (before + 1) % 8 and not self._free:
             return self._refused(size, f"frame number {number}, expected {(before + 1) % 8}")
         self._step(Signal.GOOD)
