@@ -243,7 +243,7 @@ class AstmConnection(Connection):
         self._wait_for(self._record.put(event.raw, note, self._committed, not event.repeat, messages))
 
     def _stored(self, entry: Entry) -> None:
-        self._record.reply(self._receiver.accept(), entry)
+        self._record.reply(self._receiver.accept(), entry, self._receiver.given_up)
         if entry.note == "ENQ":
             self._hooks.handshake()
         for message in entry.messages:
@@ -269,7 +269,7 @@ class AstmConnection(Connection):
             self._wait_for(self._record.put(event.raw, "ENQ", self._committed))
         else:
             self._record.later(event.raw, "ENQ")
-            self._record.say(self._receiver.accept())
+            self._record.reply(self._receiver.accept(), None, self._receiver.given_up)
             self._hooks.handshake()
 
     def _ended(self, event: lis1a.SessionEnded) -> None:
@@ -291,7 +291,7 @@ class AstmConnection(Connection):
 
     def _refuse(self, why: str, entry: Entry | None = None) -> None:
         self._runs = None
-        self._record.reply(self._receiver.refuse(), entry)
+        self._record.reply(self._receiver.refuse(), entry, self._receiver.given_up)
         self._hooks.refused(why)
 
     async def _closed(self) -> None:
