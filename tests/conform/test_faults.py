@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drivers.driver import Message, MessageType, load_driver
-from drivers.wire import hl7
+from drivers.wire import hl7, lis1a
 from simulators import framing
 from simulators import line as line_module
 from simulators.day import ANALYZERS, made_up_day, plan
@@ -243,6 +243,11 @@ def test_a_frame_over_our_own_limit_is_refused_in_one_piece_too() -> None:
     host.write(b"\x05")
     host.write(framing.frame(1, b"H|\\^&\rC|1|I|" + b"x" * 300_000 + b"\r"))
     assert host.read(0) == b"\x06\x15"
+
+
+def test_ll_14_6_2_6_sender_only_an_analyzer_in_a_hurry_asks_a_busy_lab_before_its_ten_seconds() -> None:
+    assert [Manner(retry=retry).timers["busy"].seconds for retry in (5.0, 60.0, 1.0, 0.0)] == [10, 10, 1.0, 0.05]
+    assert Manner().timers == lis1a.TIMERS
 
 
 # ---- what is told at the end ------------------------------------------------------------------------------------
