@@ -9,12 +9,12 @@ Source: drivers/wire/blocks; the framings of the analyzers' manuals.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from drivers.driver import Message
 from drivers.wire import blocks
+from middleware.answers import answers_to
 from middleware.block_sender import BlockSender
 from middleware.connection import Hooks
 from middleware.journal import Journal, JournalError
@@ -139,8 +139,7 @@ class BlockConnection:
         for message in messages:
             self._hooks.message(message)
             if self._hooks.answer:
-                answers: list[bytes] | None = await asyncio.to_thread(self._hooks.answer, message)
-                self._say(self._sender.add(answers or []))
+                self._say(self._sender.add(await answers_to(self._hooks.answer, message)))
         if messages:
             self._record.later(b"", "answered", ends="answered")
             self._begun = False

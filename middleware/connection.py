@@ -16,6 +16,7 @@ from typing import Any
 
 from drivers.driver import Message
 from drivers.wire import lis1a
+from middleware.answers import Answer, answers_to
 from middleware.downloads import Basket, Download, Outcome
 from middleware.journal import Entry, Journal, JournalError
 from middleware.recorder import Recorder
@@ -26,7 +27,6 @@ ANSWER_DELAY = 0.2  # seconds of quiet before we send: analyzers need a moment t
 ANSWER_TRIES = 3  # sessions spent on bringing one answer across; the analyzer has long stopped waiting then
 LOOK = 1.0  # seconds between two looks, on a quiet line, whether there are orders to be sent
 
-Answer = Callable[[Message], "list[bytes] | None"]
 Call = Callable[..., None]
 
 
@@ -41,10 +41,9 @@ def _deaf(_noise: bytes) -> None:
 @dataclass(slots=True)
 class Hooks:
     """What a connection tells, and whom it asks. All are called on the event loop and must be quick, but `answer`,
-    which is called in a thread: the messages to send back to a query, without frames, or None. `edge` wraps each call
-    that the loop makes into a connection: what goes wrong in it is told to the second function, not to the loop.
-    `noise` hears the bytes that mean nothing. `downloads` are orders to be sent unasked; without `queries` the analyzer
-    is told nothing, which is as it should be."""
+    which is called in a thread. `edge` wraps each call that the loop makes into a connection: what goes wrong in it is
+    told to the second function, not to the loop. `noise` hears the bytes that mean nothing. `downloads` are orders to
+    be sent unasked; without `queries` the analyzer is told nothing, which is as it should be."""
 
     message: Callable[[Message], None]
     handshake: Callable[[], None]
@@ -244,7 +243,7 @@ class AstmConnection(Connection):
         self._wait_for(self._record.put(event.raw, note, self._committed, not event.repeat, messages))
 
     def _stored(self, entry: Entry) -> None:
-        self._record.reply(self._receiver.accept(), entry)
+        self._record.reply(self._receiver.accept(), entry, self._receiver.given_up)
         if entry.note == "ENQ":
             self._hooks.handshake()
         for message in entry.messages:
@@ -270,7 +269,7 @@ class AstmConnection(Connection):
             self._wait_for(self._record.put(event.raw, "ENQ", self._committed))
         else:
             self._record.later(event.raw, "ENQ")
-            self._record.say(self._receiver.accept())
+            self._record.reply(self._receiver.accept(), None, self._receiver.given_up)
             self._hooks.handshake()
 
     def _ended(self, event: lis1a.SessionEnded) -> None:
@@ -292,7 +291,7 @@ class AstmConnection(Connection):
 
     def _refuse(self, why: str, entry: Entry | None = None) -> None:
         self._runs = None
-        self._record.reply(self._receiver.refuse(), entry)
+        self._record.reply(self._receiver.refuse(), entry, self._receiver.given_up)
         self._hooks.refused(why)
 
     async def _closed(self) -> None:
@@ -313,8 +312,7 @@ class AstmConnection(Connection):
             return
         kept = self._answers if self._asking else []  # what was asked in an earlier session and not told is stale
         for message in asked:
-            answers = await asyncio.to_thread(self._hooks.answer, message) if self._hooks.answer else None
-            kept = [*kept, *(answers or [])]
+            kept = [*kept, *(await answers_to(self._hooks.answer, message) if self._hooks.answer else [])]
         self._answers, self._tries, self._pause, self._asking = kept, 0, ANSWER_DELAY, True
 
     async def _our_turn(self) -> None:

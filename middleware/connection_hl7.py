@@ -14,7 +14,9 @@ from datetime import UTC, tzinfo
 
 from drivers.driver import Message, WireError
 from drivers.wire import hl7, mllp
+from middleware.answers import NotNow
 from middleware.connection import ANSWER_DELAY, LOOK, Connection, Hooks
+from middleware.hl7_head import QUERIES, REPLIES, RESULTS, Head, head_of
 from middleware.hl7_talk import PATIENCE, Talk
 from middleware.journal import Entry, Journal
 from middleware.transports import Wire
@@ -22,9 +24,7 @@ from middleware.transports import Wire
 HEADS = (b"MSH", b"FHS", b"BHS")
 log = logging.getLogger("labmitra.line")
 SILENCE = 30.0  # seconds in the middle of an MLLP block
-QUERIES = frozenset({"QRY", "QBP", "ORM", "OSQ"})  # answered by a message of their own
-RESULTS = frozenset({"ORU", "OUL", "ESU", "SSU", "NMD", "OPU"})
-REPLIES = frozenset({"ACK", "ORR", "ORL", "RSP", "DSR", "MCF", "QCK"})  # never acknowledged, or both sides never stop
+UNREADABLE = "the MSH segment cannot be read"
 
 
 class Hl7Connection(Connection):
@@ -130,8 +130,8 @@ class Hl7Connection(Connection):
         self._wait_for(self._record.put(block.raw, "block", self._committed, messages=messages))
 
     def _stored(self, entry: Entry) -> None:
-        heads = [_head(message.body) for message in entry.messages]
-        if self._hooks.answer and any(_kind(head) in QUERIES for head in heads):
+        heads = [head_of(message.body) for message in entry.messages]
+        if self._hooks.answer and any(head.kind in QUERIES for head in heads):
             self._asked = entry.messages
             return
         for message, head in zip(entry.messages, heads, strict=True):
@@ -141,8 +141,8 @@ class Hl7Connection(Connection):
     def _not_stored(self, entry: Entry) -> None:
         self._hooks.refused("not stored")
         for message in entry.messages:
-            head = _head(message.body)
-            if _kind(head) not in REPLIES:
+            head = head_of(message.body)
+            if head.kind not in REPLIES:
                 self._say(self._acknowledgement(message, head, "error", "not stored, send again"))
         self._record.later(b"", "answered: not stored", ends="refused")
 
@@ -150,27 +150,42 @@ class Hl7Connection(Connection):
         """A block with a query in it."""
         asked, self._asked = self._asked, ()
         for message in asked:
-            head = _head(message.body)
-            answers: list[bytes] | None = None
-            if self._hooks.answer and _kind(head) in QUERIES:
-                answers = await asyncio.to_thread(self._hooks.answer, message)
-            if answers is None:
-                self._acknowledge(message, head)
-            else:
-                self._say(self._acknowledgement(message, head, "accept", "", "C"))  # MSH-16's is the answer itself
-                self._speak(self._talk.say(answers))
-                self._hooks.message(message)
+            await self._answer(message, head_of(message.body))
         self._record.later(b"", "answered", ends="answered")
 
-    def _acknowledge(self, message: Message, head: list[hl7.Segment]) -> None:
-        kind = _kind(head)
-        if kind in RESULTS:
-            self._say(self._acknowledgement(message, head, "accept", ""))
-        elif kind in REPLIES:
+    async def _answer(self, message: Message, head: Head) -> None:
+        answers: list[bytes] | None = None
+        try:
+            if self._hooks.answer and head.kind in QUERIES:
+                answers = await asyncio.to_thread(self._hooks.answer, message)
+        except NotNow as later:  # AE: the analyzer may ask again, after AR it would not
+            self._taken_but(message, head, str(later))
+            self._hooks.message(message)
+            return
+        if answers is None:
+            self._acknowledge(message, head)
+        else:
+            self._say(self._acknowledgement(message, head, "accept", "", "C"))  # MSH-16's is the answer itself
+            self._speak(self._talk.say(answers))
+            self._hooks.message(message)
+
+    def _taken_but(self, message: Message, head: Head, why: str) -> None:
+        """As a message it is stored (what MSH-15 asks), its content is an error (what MSH-16 asks): H7-02, H7-04."""
+        self._say(self._acknowledgement(message, head, "accept", "", "C"))
+        self._say(self._acknowledgement(message, head, "error", why, "A"))
+
+    def _acknowledge(self, message: Message, head: Head) -> None:
+        kind = head.kind
+        if kind in REPLIES:
             self._speak(self._talk.heard(message.body))
+        elif head.broken:
+            self._taken_but(message, head, UNREADABLE)
+            self._hooks.refused(UNREADABLE)
+        elif kind in RESULTS:
+            self._say(self._acknowledgement(message, head, "accept", ""))
         elif kind in QUERIES and not self._hooks.queries:
             self._say(self._acknowledgement(message, head, "reject", "orders are not served here"))
-        elif head:
+        elif head.segments:
             what = kind or "a message without a type"
             self._say(self._acknowledgement(message, head, "reject", f"{what} is not served here"))
             self._hooks.refused(f"{what} is not served")
@@ -193,32 +208,18 @@ class Hl7Connection(Connection):
         for body in bodies:
             self._record.say(mllp.block(body))
 
-    def _acknowledgement(
-        self, message: Message, head: list[hl7.Segment], outcome: str, text: str, kind: str = ""
-    ) -> list[bytes]:
-        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read. `kind` C: what MSH-15 asks alone."""
-        if not head:
+    def _acknowledgement(self, message: Message, head: Head, outcome: str, text: str, kind: str = "") -> list[bytes]:
+        """As MSH-15 and MSH-16 ask (H7-01, H7-02); none for what cannot be read. `kind`: what MSH-15 (C) or MSH-16 (A)
+        asks alone."""
+        if not head.segments:
             return []
         at = f"{message.received_at.astimezone(self._zone):%Y%m%d%H%M%S}"
         own = message.id[:18]  # with a digit for each: MSH-10 holds 20 characters
         try:
             return [
-                hl7.acknowledge(head, code, at=at, control_id=f"{own}{number}", text=text)
-                for number, code in enumerate(hl7.codes(head, outcome))
+                hl7.acknowledge(head.segments, code, at=at, control_id=f"{own}{'CA'.index(code[0])}", text=text)
+                for code in hl7.codes(head.segments, outcome)
                 if code.startswith(kind)
             ]
         except WireError:
             return []
-
-
-def _head(body: bytes) -> list[hl7.Segment]:
-    """The first segment alone; [] when this is no HL7 message."""
-    try:
-        return hl7.parse(body.lstrip().partition(b"\n")[0].partition(b"\r")[0] + b"\r")
-    except WireError:
-        return []
-
-
-def _kind(head: list[hl7.Segment]) -> str:
-    """MSH-9.1, as the driver reads it: padding off, whatever its capitals."""
-    return (head[0]["9.1"] or "").strip().upper() if head else ""

@@ -58,11 +58,12 @@ class Recorder:
             self._said_at = self._micros()
         self._said += data
 
-    def reply(self, data: bytes, to: Entry | None = None) -> None:
-        """Answer at once, or when `to` is settled: not if that took long and the analyzer has spoken since. It has
-        given up waiting (LIS01-A2 6.5.2.3) and would take this reply for the one to its ENQ, that for the one to its
-        next frame, and so on: the last would be acknowledged before it is stored."""
-        if to is not None and self._wire.spoken and self._micros() - to.at > LATE:
+    def reply(self, data: bytes, to: Entry | None = None, given_up: bool = False) -> None:
+        """Answer at once, or when `to` is settled: not if that took long and the analyzer has spoken since, nor if it
+        is known to have `given_up` waiting (LIS01-A2 6.5.2.3; we were stopped, or the computer slept). It would take
+        this reply for the one to its ENQ, that for the one to its next frame, and so on: the last would be
+        acknowledged before it is stored."""
+        if given_up or (to is not None and self._wire.spoken and self._micros() - to.at > LATE):
             self.later(b"", "not answered: the analyzer has given up waiting")
         else:
             self.say(data)

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 
-from drivers.driver import DecodeError, Driver, Message, MessageType, WireError, load_driver
+from drivers.driver import DecodeError, Driver, Message, WireError, load_driver
 from middleware import transports
+from middleware.answers import Answer, asks
 from middleware.block_connection import BlockConnection
-from middleware.connection import Answer, AstmConnection, Dialect, Hooks
+from middleware.connection import AstmConnection, Dialect, Hooks
 from middleware.connection_hl7 import Hl7Connection
 from middleware.downloads import Basket
 from middleware.folder_place import SCHEME
@@ -276,7 +277,7 @@ def nothing_known(_analyzer: AnalyzerSettings, driver: Driver) -> Answer:
             decoded = driver.decode(message)
         except (DecodeError, WireError):  # kept and shown by the pipeline
             return None
-        return driver.answer(decoded, ()) if decoded.type in (MessageType.QUERY, MessageType.POLL) else None
+        return driver.answer(decoded, ()) if asks(decoded) else None
 
     return answer
 

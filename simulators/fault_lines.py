@@ -13,7 +13,7 @@ from simulators.framing import ACK, CR, ENQ, EOT, FS, NAK, VT, control_id, frame
 from simulators.line import Line
 
 REPLY = 15.0  # seconds, 6.5.2.3
-QUERY = b"H|\\^&|||Simulator|||||||P|LIS2-A2\rQ|1|^%b||ALL||||||||O\rL|1|N\r"
+NAMELESS = b"H|\\^&"
 _LAST_RECORD = re.compile(rb"(?:\A|(?<=\r))L[^A-Za-z0-9]")
 
 
@@ -129,12 +129,19 @@ class Asking(Layer):
     def met(self) -> None:
         """The lab's ENQ is here."""
 
+    def _question(self) -> bytes:
+        """Under the header of what it is about to say, as a message of its own: its name, its delimiters."""
+        head = self.rig.body.partition(CR)[0] or NAMELESS
+        field, part = head[1:2], head[3:4]
+        asked = [b"Q", b"1", part + self.rig.options["sample"].encode(), b"", b"ALL", *[b""] * 7, b"O"]
+        return CR.join((head, field.join(asked), field.join((b"L", b"1", b"N")), b""))
+
     def _query(self) -> bool:
         """True when the query was taken and the lab's ENQ came."""
         self.line.write(ENQ)
         if self.hear(REPLY) != ACK:
             return False
-        self.line.write(frame(1, QUERY % self.rig.options["sample"].encode()))
+        self.line.write(frame(1, self._question()))
         taken = self.hear(REPLY) == ACK
         self.line.write(EOT)
         return taken and self.hear(self.rig.number("wait")) == ENQ

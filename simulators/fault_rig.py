@@ -19,13 +19,14 @@ class Spoilt(Exception):
 
 class Rig:
     """The dice and the options of one fault. `rate` is the share of chances it takes, `times` the most it strikes;
-    `struck` is how often it did."""
+    `struck` is how often it did; `body` is the message that is about to be said."""
 
     def __init__(self, kind: str, options: Mapping[str, str], seed: int, stop: Event) -> None:
         self.kind, self.options, self._stop = kind, options, stop
         self.random = Random(f"{seed}/{kind}")
         self._rate, self._left = float(options["rate"]), int(options["times"]) or -1
         self.struck = 0
+        self.body = b""
 
     def strikes(self) -> bool:
         """Throw the dice for one chance."""

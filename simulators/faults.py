@@ -183,6 +183,8 @@ class Faults:
                 before, step = step, fault.message(step, rig)
                 if step == before:
                     rig.missed()
+        for _, rig in self._rigs:
+            rig.body = step.said.body
         return step
 
     def on(self, opener: Opener) -> Opener:

@@ -17,7 +17,7 @@ from simulators.any_driver import analyzer_of
 from simulators.day import ANALYZERS, made_up_day, plan, read_day
 from simulators.faults import Faults, chosen
 from simulators.line import Opener, Paced, opener
-from simulators.play import Books, Manner, Player, Talks, frames_of, nothing_more
+from simulators.play import RETRY, Books, Manner, Player, Talks, frames_of, nothing_more
 from simulators.step import Step
 
 log = logging.getLogger("simulators")
@@ -82,7 +82,7 @@ def play(
     `called` is the analyzer's name in the books (that of config/analyzers.toml), if not the simulator's own.
     `faults` come between the analyzer's session and the wire; `talks` hears what the lab says.
     """
-    pause = retry if retry is not None else FAST_RETRY if fast else 5.0
+    pause = retry if retry is not None else FAST_RETRY if fast else RETRY
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
     amiss = faults or Faults(stop=stop)
     line = amiss.on(_as_wired(name, opener(to, listen), fast))

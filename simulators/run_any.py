@@ -15,7 +15,7 @@ from simulators.any_driver import Mouth, as_analyzer, ids_for, made_up_ids, plan
 from simulators.day import read_day
 from simulators.faults import Faults, chosen
 from simulators.line import opener
-from simulators.play import Books, Manner, Player
+from simulators.play import RETRY, Books, Manner, Player
 from simulators.run import FAST_RETRY, tell
 from simulators.step import Step
 from simulators.templates import templates
@@ -97,7 +97,7 @@ def play_any(
     talks = TwoWay(voice, say) if name in FAMILIES or wanted.ask is not None else None
     steps: list[Step] = plan(voice, tubes(wanted, voice))
     steps += talks.questions(wanted.ask or ()) if talks else []
-    pause = retry if retry is not None else FAST_RETRY if fast else 5.0
+    pause = retry if retry is not None else FAST_RETRY if fast else RETRY
     manner = Manner(pace=0.0 if fast else pace, retry=pause, once=once)
     amiss = Faults(wanted.seed, stop)
     amiss.set([chosen(text, speaks(voice.driver)) for text in fault])

@@ -60,6 +60,8 @@ def read(form: Form, readers: dict[Delimiters, Reader], message: Message) -> Dec
     sender, mode = _sent(header, 5), _sent(header, 12)
     head = header_problems(use, sender, mode, ("H-5", "H-12"))
     asked = [one for query in met.queries for one in _asked(form, query)] if met.queries else []
+    if met.rows and asked and _cancels(form, met.queries):
+        asked = []  # taken back beside results: nothing is asked (Q-13 A), and the message is one of results
     if asked:
         asked.sort(key=lambda one: not one[0])  # each id beside the text that asked for it; those without one come last
     return Decoded(

@@ -8,6 +8,7 @@ Source: HL7 v2.3.1 to v2.5.1, chapter 2 (2.6 delimiters, 2.7 escapes, 2.9 acknow
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -89,9 +90,10 @@ _HEADERS = frozenset({"MSH", "FHS", "BHS"})
 def text(body: bytes, charset: str | None = None) -> str:
     """Bytes as text: the configured charset, else what MSH-18 names, else UTF-8 if valid, else ISO 8859-1.
 
-    What its charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost.
+    What its charset cannot read is read as ISO 8859-1: a wrong letter in a name, no result lost. A byte order mark is
+    no part of the text, whatever the charset.
     """
-    return as_text(body, charset or _declared(body))
+    return as_text(body.removeprefix(BOM_UTF8), charset or _declared(body))
 
 
 def _declared(body: bytes) -> str:
@@ -119,6 +121,23 @@ def _delimiters(header: str) -> Delimiters:
     if not named or len({field, *named}) != len(named) + 1 or not all(map(usable, named)):
         raise WireError(f"MSH names delimiters that cannot work: {header[3:8]!r}")
     return Delimiters(field, *named, *[""] * (4 - len(named)))
+
+
+_ROUGH = re.compile(rb"MSH(?![A-Za-z0-9])[^\r\n]*", re.IGNORECASE)
+
+
+def rough_head(body: bytes) -> list[Segment]:
+    """The MSH of a message that cannot be parsed, as far as its sender can be answered by it; [] where there is none.
+
+    Of its delimiters only MSH-1 is trusted; the others are the usual ones. Nothing else may be read by it.
+    """
+    found = _ROUGH.search(body[:2000])
+    if found is None:
+        return []
+    sent = as_text(found[0], "utf-8")[3:]
+    field = sent[:1] if usable(sent[:1]) else STANDARD.field
+    others = [mark for mark in STANDARD[1:] if mark != field]
+    return [Segment(["MSH", field, *sent[1:].split(field)], Delimiters(field, *[*others, ""][:4]))]
 
 
 def lines(body: str) -> list[str]:
@@ -155,7 +174,8 @@ def split(block: bytes) -> list[bytes]:
     What stands before the first MSH is given as a part of its own, so that nothing is lost.
     """
     parts: list[list[bytes]] = []
-    for line in re.split(rb"\r\n|\r|\n", block):
+    for sent in re.split(rb"\r\n|\r|\n", block):
+        line = sent.removeprefix(BOM_UTF8)
         if not line.strip() or line[:3] in (b"FHS", b"BHS", b"BTS", b"FTS"):
             continue
         if line[:3] == b"MSH" or not parts:

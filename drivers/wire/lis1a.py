@@ -168,6 +168,11 @@ class Receiver:
         end = _frame_end(buffer, self._scanned)
         return self._timers["tail" if end >= 0 and len(buffer) >= end + 3 else "frame"]
 
+    @property
+    def given_up(self) -> bool:
+        """EOT and ENQ have come behind what is to be answered: the sender waits for no answer but that to the ENQ."""
+        return self._buffer[:2] == b"\x04\x05"
+
     def receive(self, data: bytes) -> list[Event]:
         """Events in order. `data` is bytes, never a view of a buffer that changes: a frame keeps them.
 
@@ -362,7 +367,8 @@ class Receiver:
         if last is not None and (number, text, ended) == (last.number, last.text, last.last):
             repeat = True
         elif number == before and not self._free:
-            problem = f"frame number {number} again with other text" if last else "first frame has number 0"
+            what = "another end" if last and text == last.text else "other text"  # no repeat has ETB where ETX was
+            problem = f"frame number {number} again with {what}" if last else "first frame has number 0"
         elif number != (before + 1) % 8 and not self._free:
             return self._refused(size, f"frame number {number}, expected {(before + 1) % 8}")
         self._step(Signal.GOOD)

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from drivers.driver import WireError
 from drivers.wire import hl7, lis1a, mllp
-from middleware.connection_hl7 import RESULTS
+from middleware.hl7_head import RESULTS
 from middleware.kit import Misuse
 from middleware.kit.identify import MOST
 from middleware.kit.stream import ENQ, NAK

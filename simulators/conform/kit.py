@@ -134,11 +134,12 @@ class Kit:
     def _asked(self, talk: Talk) -> dict[str, str]:
         if not self.material.host:
             return {}  # whether an analyzer takes anything is seen when its turn comes
-        talk.write(ENQ)
-        answer = talk.hear(15.5)
-        if answer.data in (ACK, NAK):
-            talk.write(EOT)
-            return {}
+        for _ in range(2 if self.peer.single else 1):  # nobody may have the far end of a cable open yet
+            talk.write(ENQ)
+            answer = talk.hear(15.5)
+            talk.write(EOT)  # also when there was no answer: 6.5.2.1
+            if answer.data in (ACK, NAK):
+                return {}
         why = f"it does not answer ENQ: {answer}"
         return {"receiver": why, "sender": why}
 

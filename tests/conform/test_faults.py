@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.wire import hl7
+from drivers.driver import Message, MessageType, load_driver
+from drivers.wire import hl7, lis1a
 from simulators import framing
 from simulators import line as line_module
 from simulators.day import ANALYZERS, made_up_day, plan
@@ -198,6 +199,17 @@ def test_endless_nak_makes_the_lab_give_up_after_six(monkeypatch: pytest.MonkeyP
     assert played.host.messages[1:] == played.told
 
 
+@pytest.mark.parametrize("kind", ["contention", "endless_nak"])
+@pytest.mark.parametrize("name", ["generic_astm", "sysmex_xn", "roche_cobas_e411"])
+def test_a_fault_that_asks_asks_as_its_analyzer(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its driver finds the name that it is configured for, and nothing odd."""
+    played = Played(name, [kind], 1, monkeypatch)
+    (body,) = [body for body in played.host.messages if b"\rQ|" in body]
+    said = load_driver(name).decode(Message("1", name, DAY.start, body))
+    assert (said.type, said.problems) == (MessageType.QUERY, ())
+    assert body.partition(b"\r")[0] == played.told[0].partition(b"\r")[0]
+
+
 def test_a_wrong_clock_moves_times_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("generic_astm", "generic_hl7"):
         played = Played(name, ["wrong_clock:days=-3650"], 1, monkeypatch)
@@ -231,6 +243,11 @@ def test_a_frame_over_our_own_limit_is_refused_in_one_piece_too() -> None:
     host.write(b"\x05")
     host.write(framing.frame(1, b"H|\\^&\rC|1|I|" + b"x" * 300_000 + b"\r"))
     assert host.read(0) == b"\x06\x15"
+
+
+def test_ll_14_6_2_6_sender_only_an_analyzer_in_a_hurry_asks_a_busy_lab_before_its_ten_seconds() -> None:
+    assert [Manner(retry=retry).timers["busy"].seconds for retry in (5.0, 60.0, 1.0, 0.0)] == [10, 10, 1.0, 0.05]
+    assert Manner().timers == lis1a.TIMERS
 
 
 # ---- what is told at the end ------------------------------------------------------------------------------------

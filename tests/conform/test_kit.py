@@ -64,6 +64,19 @@ def test_a_right_host_passes_on_a_single_serial_line() -> None:
     assert {row.done for row in rows if row.why == "only on tcp"} == only_tcp
 
 
+def test_a_host_that_opens_its_end_of_a_cable_later_is_waited_for() -> None:
+    """As one on TCP is: what was said into a cable that nobody held is lost."""
+
+    class Late(Host):
+        def heard(self, data: bytes) -> None:
+            if self.clock.now >= 1010:
+                super().heard(data)
+
+    host = Late(Clock())
+    rows = Kit(Way(host.open, "serial", True, host.clock.monotonic), Material("generic_astm"), clauses=("LL-10",)).run()
+    assert [row.verdict for row in rows] == [Verdict.PASS]
+
+
 @pytest.mark.parametrize("driver", ["generic_hl7", "mindray_bc"])
 def test_a_right_hl7_host_passes_everything(driver: str) -> None:
     rows = tried(Hl7Host(Clock()), driver)

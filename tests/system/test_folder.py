@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -12,6 +11,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -254,12 +254,20 @@ def test_a_marker_says_that_it_is_complete() -> None:
     assert [name for name, _ in found] == ["a.txt", "b.txt"]
 
 
-async def test_a_marker_goes_with_its_file(tmp_path: Path, folder: Path) -> None:
+async def test_a_marker_goes_with_its_file(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    complete = Looks.complete
+
+    def noted(looks: Looks, files: dict[str, Stamp], *more: Any) -> list[tuple[str, Stamp]]:
+        seen.extend(files)
+        return complete(looks, files, *more)
+
+    monkeypatch.setattr(Looks, "complete", noted)
     async with watch(tmp_path, folder, "pattern=*.dat&ready=.ok&done=../stored") as lines:
         (folder / "r.DAT").write_bytes(ASTM[:30])
         (folder / "other.txt").write_bytes(ASTM)
         await lines.until(lambda: "files" in lines.states and lines.states["files"].connected)
-        await asyncio.sleep(0.05)
+        await lines.until(lambda: seen.count("r.DAT") > 2)  # what one look takes is stored before the next
         assert lines.messages == []
         (folder / "r.DAT").write_bytes(ASTM)
         (folder / "r.ok").touch()

@@ -16,7 +16,7 @@ from drivers.driver import Message, load_driver
 from drivers.wire.blocks import Block, Receiver
 from drivers.wire.lis1a import frame
 from middleware import journal_file
-from middleware.journal import Journal, JournalError, JournalReader, Session
+from middleware.journal import Entry, Journal, JournalError, JournalReader, Session
 
 START = datetime(2026, 1, 30, 10, 0, tzinfo=UTC)
 BODY = b"H|\\^&\rP|1\rL|1\r"
@@ -294,14 +294,24 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
         Journal.open(tmp_path / "missing" / "journal.sqlite")
 
 
-async def test_an_append_that_is_cancelled_before_its_commit_is_not_written(path: Path) -> None:
+async def test_an_append_that_is_cancelled_before_its_commit_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = Journal.open(path)
-    other = locked(path)
+    other, begun, write = locked(path), threading.Event(), journal._write
+
+    def noted(batch: list[Entry]) -> None:
+        begun.set()
+        write(batch)
+
+    monkeypatch.setattr(journal, "_write", noted)
     session = journal.session("xn", "LIS2-A2")
     first = asyncio.create_task(journal.append_async(session, b"1", "frame 1", frame=True))
-    await asyncio.sleep(0.05)  # the writer waits for the lock with this one in hand
+    assert await asyncio.to_thread(begun.wait, 20), "the writer waits for the lock with this one in hand"
     second = asyncio.create_task(journal.append_async(session, b"2", "frame 2", frame=True))
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while not journal.loop_side()._gathered:  # this one waits behind it
+            await asyncio.sleep(0)
     second.cancel()
     await asyncio.sleep(0)
     other.execute("ROLLBACK")

@@ -17,7 +17,7 @@ from middleware import connection, connection_hl7
 from middleware.downloads import Basket, Download, Outcome, Told
 from middleware.settings import AnalyzerSettings
 from tests.system.line_kit import ACK, ENQ, EOT, NAK, PATIENCE, Analyzer, analyzer, running
-from tests.system.test_line_query import LISTEN, QUERY, RESULT, enq, expected_answer, quick, read_session
+from tests.system.test_line_query import LISTEN, QUERY, RESULT, away, enq, expected_answer, quick, read_session
 
 __all__ = ["quick"]
 ASTM, LAW = load_driver("generic_astm"), load_driver("generic_hl7")
@@ -400,6 +400,29 @@ async def test_results_only_in_hl7_a_question_is_rejected_and_is_no_trouble(tmp_
         await far.close()
         await lines.until(lambda: len(lines.messages) == 1)
     assert lines.states["ba"].refused == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "codes"),
+    [("", ["AE"]), ("|||ER|AL", ["AE"]), ("|||AL|AL", ["CA", "AE"]), ("|||SU|ER", ["CA", "AE"]), ("|||NE|SU", [])],
+)
+async def test_h7_04_receiver_a_question_that_cannot_be_answered_now_is_an_error_and_comes_again(
+    asked: str, codes: list[str], tmp_path: Path
+) -> None:
+    """AR would say that it is not served here. As a message it is taken and stored, so CA stays CA."""
+    async with running(tmp_path / "journal", HL7, answers=away) as lines:
+        far = await lines.connect("ba")
+        far.writer.write(mllp.block(QBP.replace("|||ER|AL", asked).encode()))
+        told = [await heard(far) for _ in codes]
+        assert [said[1]["1"] for said in told] == codes
+        assert {said[1]["2"] for said in told} <= {"Q1"} and len({said[0]["10"] for said in told}) == len(codes)
+        assert not told or told[-1][1]["3"] == "the orders cannot be looked up now, ask again"
+        far.writer.write(mllp.block(OUL.encode()))
+        assert (await heard(far))[1]["1"] == "AA"
+        await far.close()
+        await lines.until(lambda: len(lines.messages) == 2)
+    assert lines.states["ba"].trouble == ""
+    assert [len(message.body) for message in lines.reader.unprocessed()] == [len(m.body) for m in lines.messages]
 
 
 def test_a_basket_never_gives_out_what_is_on_its_way() -> None:

@@ -11,6 +11,7 @@ from drivers.driver import Message, load_driver
 from drivers.wire import lis1a
 from drivers.wire.lis1a import Sender
 from middleware import connection
+from middleware.answers import Answer, NotNow
 from tests.system.line_kit import ACK, ENQ, EOT, NAK, PATIENCE, Analyzer, analyzer, running
 
 LISTEN = "tcp-listen://127.0.0.1:0"
@@ -162,3 +163,38 @@ async def test_two_questions_in_one_session_get_two_answers_in_one(tmp_path: Pat
         assert told == [answer for message in lines.messages for answer in expected_answer(message)]
         assert len(told) == 2
         await far.close()
+
+
+BOTH = RESULT.replace(b"L|1", b"Q|1|^S1||ALL\rL|1")
+
+
+async def test_rc_01_4_1_receiver_a_question_beside_results_is_answered(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal", analyzer("xn", LISTEN)) as lines:
+        far = await lines.connect("xn")
+        assert await far.send(BOTH) == ACK * 7
+        assert [message.body for message in lines.messages] == [BOTH], "handed on before it is answered"
+        assert await enq(far) == ENQ
+        assert await read_session(far) == expected_answer(lines.messages[0])
+        await far.close()
+
+
+def away(*_: object) -> Answer:
+    """A laboratory whose database cannot be read."""
+
+    def answer(_message: Message) -> list[bytes] | None:
+        raise NotNow("the orders cannot be looked up now, ask again")
+
+    return answer
+
+
+async def test_a_question_that_cannot_be_answered_now_is_left_open_and_the_line_goes_on(tmp_path: Path) -> None:
+    """Neither L-3 I, "no information", which would be a lie, nor the end of the connection."""
+    async with running(tmp_path / "journal", analyzer("xn", LISTEN), answers=away) as lines:
+        far = await lines.connect("xn")
+        assert await far.send(QUERY) == ACK * 4
+        assert await far.send(RESULT) == ACK * 6
+        await far.close()
+        await lines.until(lambda: not lines.states["xn"].connected)
+        assert await asyncio.wait_for(far.reader.read(), PATIENCE) == b""
+    assert [message.body for message in lines.messages] == [QUERY, RESULT]
+    assert lines.states["xn"].trouble == ""

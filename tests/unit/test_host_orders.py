@@ -11,6 +11,7 @@ from drivers.driver import Message, load_driver
 from drivers.wire import blocks, lis2a
 from middleware import host_orders
 from middleware.actions import results, samples
+from middleware.answers import NotNow
 from middleware.settings import AnalyzerSettings
 from tests.labs import BENCH, Desk
 
@@ -94,14 +95,51 @@ def test_results_only_ends_a_turn_where_the_dialect_needs_a_word_for_it(desk: De
     assert [(told(message) or [b""])[0][:1] for told in answers] == [b"D" if asked[:1] == b"I" else b"N", b"N"]
 
 
-def test_when_the_database_cannot_be_read_nothing_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_the_database_cannot_be_read_there_is_no_answer_now(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("locked"))
 
     monkeypatch.setattr(host_orders, "awaited", broken)
-    assert host_orders.answerer(desk.lab, BENCH, ASTM)(query(desk, "107632600424")) is None
+    with pytest.raises(NotNow, match="ask again"):
+        host_orders.answerer(desk.lab, BENCH, ASTM)(query(desk, "107632600424"))
 
 
 def test_a_result_is_no_question(desk: Desk) -> None:
     message = desk.message(desk.sample_id(desk.register("HB")), "HB=13 g/dL")
     assert host_orders.answerer(desk.lab, BENCH, ASTM)(message) is None
+
+
+def beside_results(desk: Desk, asked: str, *rows: str, status: str = "O", mode: str = "P") -> Message:
+    """A message with results of a tube, `rows` as CODE=VALUE, and a question about it."""
+    records = [f"H|\\^&|||Bench^1|||||||{mode}", "P|1", f"O|1|{asked}"]
+    records += [f"R|{n}|^^^{row.partition('=')[0]}|{row.partition('=')[2]}|g/dL" for n, row in enumerate(rows, 1)]
+    records += [f"Q|1|^{asked}||ALL||||||||{status}", "L|1|N", ""]
+    return Message("rq", "bench", desk.clock(), "\r".join(records).encode())
+
+
+def ordered(desk: Desk, message: Message, analyzer: AnalyzerSettings = BENCH) -> list[str] | None:
+    """The codes that the answer orders, None when there is no answer."""
+    answer = host_orders.answerer(desk.lab, analyzer, ASTM)(message)
+    if answer is None:
+        return None
+    records = [record for body in answer for record in lis2a.parse(body)]
+    return [repeat.split("^")[3] for record in records if record.type == "O" for repeat in record.repeats(5)]
+
+
+def test_rc_01_4_1_receiver_a_question_beside_results_is_answered_without_what_was_measured(desk: Desk) -> None:
+    """Q is of level 1, as P: it may follow results. They may not be in the database yet."""
+    tube = desk.sample_id(desk.register("HB", "PLT", "WBC"))
+    assert ordered(desk, beside_results(desk, tube, "HB=13.0", "WBC=")) == ["PLT", "WBC"], "no value: still awaited"
+    assert ordered(desk, beside_results(desk, tube, "HB=13.0", mode="T")) == ["HB", "PLT", "WBC"], "training"
+    site = replace(BENCH, codes={"H1": "HB", "H2": "HB"})
+    assert ordered(desk, beside_results(desk, f"000{tube}", "H2=13.0"), site) == ["PLT", "WBC"], "under another code"
+
+
+def test_rc_34_11_receiver_a_question_taken_back_beside_results_is_not_answered(desk: Desk) -> None:
+    tube = desk.sample_id(desk.register("HB", "PLT"))
+    assert ordered(desk, beside_results(desk, tube, "HB=13.0", status="A")) is None
+
+
+def test_results_only_leaves_a_question_beside_results_alone(desk: Desk) -> None:
+    tube = desk.sample_id(desk.register("HB", "PLT"))
+    assert ordered(desk, beside_results(desk, tube, "HB=13.0"), replace(BENCH, orders="none")) is None

@@ -100,6 +100,8 @@ def _records(data: bytes, chance: Random) -> None:
 
 
 def _segments(data: bytes, chance: Random) -> None:
+    if head := hl7.rough_head(data):
+        hl7.parse(hl7.acknowledge(head, "AE", at="20261103120000", control_id="1", text="x"))
     for body in hl7.split(data):
         segments = hl7.parse(body, chance.choice(CHARSETS))
         for segment in segments:

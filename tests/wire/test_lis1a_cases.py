@@ -113,6 +113,29 @@ CASES: dict[str, tuple[bytes, list[Said], bytes, list[bytes]]] = {
         ACK * 3,
         [b"H|\\^&\rL|1\r"],
     ),
+    "LL-34 6.3.2 receiver: ETB where ETX was makes another frame of the same text": (
+        # 6.3.4.3 sends "the same frame" again, and its end is part of it (6.3.1.2). Taken for a repeat, a record that
+        # goes on would be cut where it was ended first: `5` for `5.4`.
+        ENQ + frame(1, b"H|\\^&\rR|1|^^^GLU|5", True) + frame(1, b"H|\\^&\rR|1|^^^GLU|5", False)
+        + frame(2, b".4|mmol/L\rL|1\r", True) + EOT,
+        [
+            ("began",), arrived(1, b"H|\\^&\rR|1|^^^GLU|5"),
+            arrived(1, b"H|\\^&\rR|1|^^^GLU|5", last=False, problem="frame number 1 again with another end"),
+            arrived(2, b".4|mmol/L\rL|1\r"), ("ended", "eot"),
+        ],
+        ACK * 4,
+        [b"H|\\^&\rR|1|^^^GLU|5.4|mmol/L\rL|1\r"],
+    ),
+    "LL-34 6.3.2 receiver: ETX where ETB was makes another frame of the same text": (
+        ENQ + frame(1, b"H|\\^&\r", False) + frame(1, b"H|\\^&\r", True) + frame(2, b"L|1\r", True) + EOT,
+        [
+            ("began",), arrived(1, b"H|\\^&\r", last=False),
+            arrived(1, b"H|\\^&\r", problem="frame number 1 again with another end"), arrived(2, b"L|1\r"),
+            ("ended", "eot"),
+        ],
+        ACK * 4,
+        [b"H|\\^&\rL|1\r"],
+    ),
     "LL-23 6.3.2.1 receiver: a session that begins with zero is read and reported": (
         ENQ + frame(0, MESSAGE, True) + EOT,
         [("began",), arrived(0, MESSAGE, problem="first frame has number 0"), ("ended", "eot")],
