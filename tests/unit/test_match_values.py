@@ -97,9 +97,13 @@ def test_a_bound_that_is_converted_stays_true() -> None:
 
 @pytest.mark.parametrize("sent", ["1,234", "12,000"])
 def test_a_comma_that_can_mean_two_things_is_blocked(sent: str) -> None:
-    """A specific gravity of 1,020 prints three decimals and is read; a glucose of 1,234 is not."""
+    """A glucose of 1,234 may be 1.234 or 1234."""
     result = one("GLUR", sent, "mg/dL")
     assert (result.value, result.notes[0].severity) == (None, "block")
+
+
+def test_a_comma_before_as_many_decimals_as_are_printed_is_read() -> None:
+    """A specific gravity of 1,020."""
     assert one("USG", "1,020", None).display == "1.020"
 
 
