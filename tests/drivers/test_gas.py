@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,20 +9,16 @@ from typing import Any
 import pytest
 
 from drivers.decode import decode_file
-from drivers.driver import Decoded, DecodeError, Kind, Message, MessageType, WorkOrder, load_driver
+from drivers.driver import DecodeError, Kind, MessageType, WorkOrder, load_driver
 from drivers.wire import blocks
 from middleware.match import match
 from middleware.model import Context
+from tests.drivers.said import decode
 from tests.system.line_kit import analyzer, running
 from tests.unit import matching
 
 CAPTURES = Path(__file__).parents[1] / "captures"
-NOW = datetime(2026, 11, 6, 12, tzinfo=UTC)
 TUBE = "107632600600"
-
-
-def decode(driver: str, body: bytes) -> Decoded:
-    return load_driver(driver).decode(Message("m", "a", NOW, body))
 
 
 def texts(driver: str, *pieces: bytes) -> list[bytes]:

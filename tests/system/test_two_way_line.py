@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from drivers.driver import Decoded, MessageType, WorkOrder, load_driver
-from drivers.wire import blocks, lis1a, mllp
+from drivers.wire import lis1a, mllp
 from simulators import two_way
 from simulators.page import Page
 from simulators.run import make_plan, play
 from simulators.run_any import Wanted, listener, play_any
 from simulators.templates import decode
+from tests.drivers.said import dimension
 
 ENQ, ACK, EOT, NAK = b"\x05", b"\x06", b"\x04", b"\x15"
 TUBE = "107632600016"
@@ -175,11 +176,6 @@ def test_a_law_order_that_comes_unasked_is_answered_and_run(tmp_path: Path) -> N
 
 def control(body: bytes) -> bytes:
     return (Page.read(body).lines[0].whole(10) or "").encode()
-
-
-def dimension(*fields: str) -> bytes:
-    text = "".join(f"{field}\x1c" for field in fields).encode()
-    return b"\x02" + text + blocks.sum_hex(text) + b"\x03"
 
 
 def test_a_dimension_polls_and_takes_what_there_is(tmp_path: Path) -> None:
