@@ -1,7 +1,4 @@
-"""A line in trouble in a test: the laboratory with two analyzers and an engineer's number, and a look at made-up lines.
-
-`conftest.py` gives both to the tests: `here` and `watch`.
-"""
+"""A line in trouble in a test: the laboratory with two analyzers and an engineer, and a look at made-up lines."""
 
 from __future__ import annotations
 
@@ -9,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-
-import pytest
 
 from drivers.driver import Decoded, Message, MessageType
 from middleware.alarm_settings import AlarmSettings
@@ -24,7 +19,6 @@ from middleware.store import table
 from middleware.supervisor import LineState
 from tests.labs import Clock, Desk
 
-ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # what no engine does differently
 TCP = AnalyzerSettings("bench", "generic_astm", "Bench analyzer", "tcp-listen://127.0.0.1:0")
 DIALLED = AnalyzerSettings("far", "generic_hl7", "Far analyzer", "tcp://127.0.0.1:1")
 COUNTED = ("observations", "measurements", "results", "controls", "unmatched", "duplicates", "not_reportable",
@@ -34,6 +28,7 @@ PROCESSED = {"analyzer": "bench", "type": "result", "state": "processed", "error
 
 
 def with_alarms(lab: Lab, *analyzers: AnalyzerSettings, **changes: Any) -> Lab:
+    """The laboratory, with these analyzers or two usual ones, and one engineer's number."""
     alarms = replace(AlarmSettings(mobiles=("+919812345670",)), **changes)
     hub = replace(lab.settings.hub, url="http://hub.test", key="this facility's key")
     return replace(lab, settings=replace(lab.settings, analyzers=analyzers or (TCP, DIALLED), alarms=alarms, hub=hub))

@@ -14,8 +14,14 @@ from middleware.alarm_settings import AlarmKind
 from middleware.alarms import end_alarm, raise_alarm
 from middleware.lab import Lab
 from middleware.schema import LineAlarm
+from tests.conftest import ON_SQLITE
 from tests.labs import NOW, Clock, Desk
-from tests.system.alarm_kit import ON_SQLITE, to, with_alarms
+from tests.system.alarm_kit import to, with_alarms
+
+
+@pytest.fixture
+def here(desk: Desk) -> Lab:
+    return with_alarms(desk.lab)
 
 
 class Hub:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from middleware.alarm_settings import AlarmKind
 from middleware.alarms import raise_alarm
 from middleware.lab import Lab
 from middleware.schema import AnalyzerMessage, LineAlarm
 from middleware.store import table
+from tests.conftest import ON_SQLITE
 from tests.labs import Clock, Desk
-from tests.system.alarm_kit import DIALLED, ON_SQLITE, PROCESSED, TCP, Watch, alarm_rows, past, to, with_alarms
+from tests.system.alarm_kit import DIALLED, PROCESSED, TCP, Watch, alarm_rows, past, to, with_alarms
+
+
+@pytest.fixture
+def here(desk: Desk) -> Lab:
+    return with_alarms(desk.lab)
+
+
+@pytest.fixture
+def watch(here: Lab, clock: Clock) -> Watch:
+    return Watch(here, clock)
+
 
 # ---- silence ----------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,20 @@ from middleware.schema import AnalyzerMessage, Change, LineAlarm
 from middleware.store import record as record_module
 from middleware.store import table
 from middleware.store.core import put_all
+from tests.conftest import ON_SQLITE
 from tests.labs import Clock, Desk
-from tests.system.alarm_kit import ON_SQLITE, Watch, alarm_rows
+from tests.system.alarm_kit import Watch, alarm_rows, with_alarms
+
+
+@pytest.fixture
+def here(desk: Desk) -> Lab:
+    return with_alarms(desk.lab)
+
+
+@pytest.fixture
+def watch(here: Lab, clock: Clock) -> Watch:
+    return Watch(here, clock)
+
 
 # ---- rows -------------------------------------------------------------------------------------------------------
 

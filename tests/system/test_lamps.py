@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from drivers.driver import Decoded, Message, MessageType, Observation
 from middleware import pipeline
 from middleware.alarms import Alarms
@@ -16,8 +18,14 @@ from middleware.schema import AnalyzerState
 from middleware.service import Lamps
 from middleware.supervisor import LineState
 from middleware.work import Worker
+from tests.conftest import ON_SQLITE
 from tests.labs import Clock, Desk
-from tests.system.alarm_kit import ON_SQLITE, alarm_rows, past, to
+from tests.system.alarm_kit import alarm_rows, past, to, with_alarms
+
+
+@pytest.fixture
+def here(desk: Desk) -> Lab:
+    return with_alarms(desk.lab)
 
 
 @ON_SQLITE
