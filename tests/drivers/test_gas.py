@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,22 +9,16 @@ from typing import Any
 import pytest
 
 from drivers.decode import decode_file
-from drivers.driver import Decoded, DecodeError, Kind, Message, MessageType, WorkOrder, load_driver
+from drivers.driver import DecodeError, Kind, MessageType, WorkOrder, load_driver
 from drivers.wire import blocks
-from middleware import model
-from middleware.catalogue import read_catalogue
 from middleware.match import match
-from middleware.model import AnalyzerFacts, Context, OrderedTest, PatientFacts, SampleFacts, SampleState, Sex
+from middleware.model import Context
+from tests.drivers.said import decode
 from tests.system.line_kit import analyzer, running
+from tests.unit import matching
 
-ROOT = Path(__file__).resolve().parents[2]
-CAPTURES = ROOT / "tests/captures"
-NOW = datetime(2026, 11, 6, 12, tzinfo=UTC)
+CAPTURES = Path(__file__).parents[1] / "captures"
 TUBE = "107632600600"
-
-
-def decode(driver: str, body: bytes) -> Decoded:
-    return load_driver(driver).decode(Message("m", "a", NOW, body))
 
 
 def texts(driver: str, *pieces: bytes) -> list[bytes]:
@@ -47,14 +40,8 @@ def in_pieces(data: bytes, seed: int) -> list[bytes]:
 
 
 def context(driver: str, *tests: str, **facts: dict[str, str]) -> Context:
-    """A received tube of a man of 40 with these tests ordered."""
-    ordered = {test: OrderedTest(n, test, model.TestState.AWAITED) for n, test in enumerate(tests, start=10)}
-    tube = SampleFacts(
-        id=1, sample_id=TUBE, state=SampleState.RECEIVED, specimen="Citrate plasma", container="C", patient_id=3,
-        patient=PatientFacts(Sex.MALE, 14600), tests=ordered,
-    )  # fmt: skip
-    known = AnalyzerFacts(name="a", driver=driver, grade="capture", codes=facts.get("codes", {}))
-    return Context(known, {TUBE: tube}, read_catalogue(ROOT / "config").tests)
+    """A received tube with these tests ordered, and this analyzer."""
+    return matching.context(matching.sample(*tests, sample_id=TUBE), driver=driver, **facts)
 
 
 # ---- Stago ------------------------------------------------------------------------------------------------------

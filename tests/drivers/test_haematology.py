@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from astm import codec
 
-from drivers.driver import Decoded, Kind, Message, MessageType, WorkOrder, load_driver
+from drivers.driver import Decoded, Kind, MessageType, WorkOrder, load_driver
 from drivers.wire import blocks, hl7, lis1a, lis2a
 from simulators.hl7_text import deviations
+from tests.drivers.said import decode
 
-NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 TUBE = "107630700420"
-
-
-def decode(driver: str, body: str) -> Decoded:
-    return load_driver(driver).decode(Message("m1", "a1", NOW, body.encode()))
 
 
 def work(*codes: str, asked: Decoded, **more: str) -> WorkOrder:
@@ -182,7 +176,7 @@ def test_an_analysis_error_of_an_xs_is_said_of_every_row() -> None:
     head = f"{'XS-500i^19045':>16}0000000006000{TUBE:>15}"
     said = f"D1U{head}20261103101530{' ' * 6}0041{' ' * 16}02000000000000{'0' * 40}"
     body = b"\x02" + said.encode() + b"\x03\x02" + f"D2U{head}00632004510".encode() + b"\x03"
-    rows = load_driver("sysmex_xs").decode(Message("m1", "a1", NOW, body)).observations
+    rows = decode("sysmex_xs", body).observations
     assert [(row.code, row.value, row.comments) for row in rows] == [
         ("WBC", "6.32", ("analysis error",)), ("RBC", "4.51", ("analysis error",)),
     ]  # fmt: skip

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.driver import Decoded, Kind, Message, MessageType, Observation, load_driver
+from drivers.driver import Decoded, Kind, MessageType, Observation, load_driver
 from drivers.wire import blocks
+from tests.drivers.said import decode
 
 CONFIG = Path(__file__).parents[2] / "config"
 STRIPS = ("siemens_clinitek", "sysmex_uc1000", "sysmex_uwam", "urit_50")
@@ -19,11 +19,6 @@ OURS = (
     *STRIPS, "abbott_afinion", "arkray_adams", "biorad_d10", "siemens_dca", "tosoh_hlc723", "trinity_hb9210",
     "wondfo_finecare",
 )  # fmt: skip
-
-
-def decode(driver: str, body: str | bytes, incomplete: bool = False) -> Decoded:
-    sent = body.encode("latin-1") if isinstance(body, str) else body
-    return load_driver(driver).decode(Message("m1", "a1", datetime(2026, 11, 22, 12, tzinfo=UTC), sent, incomplete))
 
 
 def astm(*records: str, head: str = "") -> str:

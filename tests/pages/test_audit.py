@@ -59,7 +59,3 @@ def test_an_altered_line_is_noticed(client_as, trail, lab):
 @pytest.mark.parametrize("role", ["reception", "technician", "engineer"])
 def test_who_may_not(client_as, role):
     client_as(role).get("/audit", 403)
-
-
-def test_anonymous_goes_to_login(client_as):
-    assert client_as(None).client.get("/audit").headers["location"] == "/login?next=/audit"

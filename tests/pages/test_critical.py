@@ -89,7 +89,3 @@ def test_who_may_not(client_as, role, critical):
     sample, plt, _ = critical
     client_as(role).get("/critical", 403)
     client_as(role).post("/critical", call(sample, plt), status=403)
-
-
-def test_anonymous_goes_to_login(client_as):
-    assert client_as(None).client.get("/critical").headers["location"] == "/login?next=/critical"

@@ -42,7 +42,3 @@ def test_hindi_is_whole(client_as):
     assert soup.html["lang"] == "hi"
     assert soup.h1.text == "नमस्ते Technician Devi"
     assert "अपने आप जारी होना बंद है" in soup.text
-
-
-def test_anonymous_goes_to_login(client_as):
-    assert client_as(None).client.get("/").headers["location"] == "/login"

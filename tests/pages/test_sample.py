@@ -170,10 +170,6 @@ def test_a_pathologist_does_not_receive_tubes(client_as, world):
     browser.post(f"/samples/{sample.id}/receive", status=403)
 
 
-def test_anonymous_goes_to_login(client_as):
-    assert client_as(None).client.get("/samples/1").headers["location"] == "/login?next=/samples/1"
-
-
 PIXEL = b"BM" + (58).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little") + bytes(44)
 WITH_PICTURES = (
     "H|\\^&|||MEK-1305^1^00984^V02-13|||||||P|LIS02-A2|20261122100000\rP|1\rO|1|^M^1|{mine}|^^^CBC\r"

@@ -142,7 +142,3 @@ def test_who_may_not(client_as, world, role):
     row = world.unmatched()
     client_as(role).get("/unmatched", 403)
     client_as(role).post(f"/unmatched/{row}/dismiss", {"row": row, "reason": "x"}, status=403)
-
-
-def test_anonymous_goes_to_login(client_as):
-    assert client_as(None).client.get("/unmatched").headers["location"] == "/login?next=/unmatched"

@@ -71,7 +71,3 @@ def test_who_may_not(client_as, role, world):
     client_as(role).get("/users", 403)
     client_as(role).post("/users", NEW, status=403)
     assert world.rows(User, username="asha") == []
-
-
-def test_anonymous_goes_to_login(client_as):
-    assert client_as(None).client.get("/users").headers["location"] == "/login?next=/users"

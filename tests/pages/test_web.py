@@ -31,9 +31,10 @@ def filled(path):
 
 
 @pytest.mark.parametrize("path", GETS)
-def test_every_page_asks_who_is_there(client_as, path):
+def test_every_page_asks_who_is_there_and_comes_back(client_as, path):
     response = client_as(None).client.get(filled(path))
-    assert (response.status_code, response.headers["location"].split("?")[0]) == (303, "/login")
+    back = "" if path in ("/", "/live") else f"?next={filled(path)}"  # /live is no page to come back to
+    assert (response.status_code, response.headers["location"]) == (303, f"/login{back}")
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -11,8 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from drivers.driver import Message
 from drivers.wire import lis1a
+from middleware import connection, journal_file, transports
 from middleware.downloads import Basket
 from middleware.journal import Journal, JournalReader
 from middleware.settings import AnalyzerSettings
@@ -30,6 +33,14 @@ def analyzer(name: str, line: str, driver: str = "generic_astm") -> AnalyzerSett
 def lab_with(*analyzers: AnalyzerSettings) -> Any:
     """As much of Settings as the lines look at."""
     return SimpleNamespace(analyzers=analyzers, lab=SimpleNamespace(timezone=ZoneInfo("Asia/Kolkata")))
+
+
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses that a test can wait for: before a line is opened again, before we ask, while the journal is busy."""
+    real = transports.Backoff
+    monkeypatch.setattr(transports, "Backoff", lambda: real(0.01, 0.05))
+    monkeypatch.setattr(connection, "ANSWER_DELAY", 0.01)
+    monkeypatch.setattr(journal_file, "BUSY", 0.05)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shutil
 import socket
 import sqlite3
 import threading
@@ -27,13 +28,15 @@ from drivers.wire import lis1a
 from middleware import store
 from middleware.host_orders import answerer
 from middleware.journal import Journal, JournalReader
-from middleware.lab import Lab
+from middleware.lab import Lab, make_engine
 from middleware.pipeline import process
 from middleware.schema import ControlRow, ResultRow, Sample, UnmatchedRow
 from middleware.service import Lamps
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import LineState, run_lines
 from middleware.work import Worker
+from server.demo.people import visitors
+from server.demo.seed import admit, day_items, write_day
 from server.demo.stage import SIMULATORS, Stage, build
 from server.demo.visitor import Visitor
 from server.processes import Processes
@@ -42,7 +45,7 @@ from simulators.line import Line, Opener, Paced, Stopped, opener
 from simulators.play import Books, Manner, Player
 from simulators.run import make_plan
 from simulators.step import Step
-from tests.labs import PASSWORD
+from tests.labs import PASSWORD, settings_for
 
 CONFIG = Path(__file__).parents[2] / "config"
 PATIENCE = 120.0  # seconds; only a broken test waits so long
@@ -180,6 +183,20 @@ class Analyzers:
 def plans_of(day: Path) -> dict[str, tuple[Step, ...]]:
     """What each of the four analyzers sends on this day."""
     return {name: make_plan(driver, day, 1, 0.0, datetime.now(UTC)) for name, driver in SIMULATORS.items()}
+
+
+def day_of(stage: Stage, lab: Lab, patients: int) -> None:
+    """So many registered patients, and the day file of their tubes."""
+    admit(lab, visitors(patients))
+    write_day(stage.day, day_items(lab), lab.now())
+
+
+def twin_of(original: Path, folder: Path, patients: int) -> Lab:
+    """A second laboratory with the same patients, on SQLite: nothing there ever breaks."""
+    url = f"sqlite:///{shutil.copy(original, folder / 'twin.sqlite3')}"
+    twin = Lab(make_engine(url), settings_for(folder / "twin", url))
+    admit(twin, visitors(patients))
+    return twin
 
 
 def journaled(stage: Stage) -> dict[str, Counter[bytes]]:

@@ -14,6 +14,7 @@ from middleware import connection, pipeline
 from middleware.lab import Lab
 from middleware.schema import ResultRow, Sample
 from middleware.settings import AnalyzerSettings
+from tests.conftest import ON_SQLITE
 from tests.labs import Desk
 from tests.system import bad_network as far
 from tests.system.bad_network import bad_network
@@ -46,7 +47,7 @@ async def play(lines: Running, name: str, speak, messages: list[bytes], seed: in
     return network.fates
 
 
-@pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
+@ON_SQLITE
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_acknowledged_is_stored_and_everything_once(lab: Lab, desk: Desk, tmp_path: Path, seed: int) -> None:
     tubes = [desk.sample_id(desk.register("HB")) for _ in range(2 * TUBES)]

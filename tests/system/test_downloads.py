@@ -17,10 +17,10 @@ from middleware.schema import OrderDownload, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.store import downloads
 from server.demo.stage import Stage
+from tests.conftest import ON_SQLITE
 from tests.labs import BENCH, Desk
 from tests.system.support import ByHand, on_stage, start_middleware, until
 
-ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # the SQL is on both in the other tests
 PUSHED = replace(BENCH, name="pushed", orders="push", tests=frozenset({"HB", "PLT", "GLUF", "UREA", "CREAT"}))
 LAW = replace(BENCH, name="law", driver="generic_hl7", orders="push", tests=frozenset({"UREA", "CREAT"}))
 ERBA = replace(BENCH, name="erba", driver="erba_xl", orders="push")

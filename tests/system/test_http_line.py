@@ -10,19 +10,17 @@ import httpx2
 import pytest
 
 from drivers.driver import load_driver
-from middleware import http_wire, journal_file, transports
+from middleware import http_wire
 from middleware.http_place import bad_place
 from middleware.journal_trace import TraceReader
-from tests.system.line_kit import Running, analyzer, running
+from tests.system.line_kit import Running, analyzer, quick, running
 
 FORM = (Path(__file__).parents[1] / "captures/diamond_smartlyte/typed_tube_high_potassium.raw").read_bytes()
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = transports.Backoff
-    monkeypatch.setattr(transports, "Backoff", lambda: real(0.01, 0.05))
-    monkeypatch.setattr(journal_file, "BUSY", 0.05)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
 
 
 def line(tmp_path: Path, end: str = "/smartlyte", driver: str = "diamond_smartlyte"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import threading
 import time
 from collections import Counter
@@ -17,26 +16,26 @@ import pytest
 from middleware import store
 from middleware.actions import results
 from middleware.actions.register import Registered
-from middleware.lab import Lab, make_engine
+from middleware.lab import Lab
 from middleware.schema import AuditRow, HandoverRow, ResultRow
 from middleware.store import books_view
 from server.demo.books import balance
-from server.demo.people import visitors
-from server.demo.seed import admit, day_items, write_day
 from server.demo.stage import Stage, sent
 from server.processes import Processes, wait_for
 from tests.conftest import ON_POSTGRES
-from tests.labs import Desk, settings_for
+from tests.labs import Desk
 from tests.system.support import (
     Analyzers,
     Person,
     Tap,
+    day_of,
     holdings,
     journaled,
     kill,
     on_stage,
     plans_of,
     start_middleware,
+    twin_of,
     undisturbed,
     unprocessed,
     until,
@@ -44,20 +43,6 @@ from tests.system.support import (
 
 PATIENTS = 18
 KILLS = 4  # on PostgreSQL, with the four analyzers of the demo; tests/crash kills more often, on SQLite
-
-
-def day_of(stage: Stage, lab: Lab) -> None:
-    """Registered patients, and the day file of their tubes."""
-    admit(lab, visitors(PATIENTS))
-    write_day(stage.day, day_items(lab), lab.now())
-
-
-def open_twin(path: Path, original: Path, stage: Stage) -> Lab:
-    """A second laboratory with the same patients, on SQLite, whose analyzers never break."""
-    shutil.copy(original, path)
-    twin = Lab(make_engine(f"sqlite:///{path}"), settings_for(path.parent / "twin", f"sqlite:///{path}"))
-    admit(twin, visitors(PATIENTS))
-    return twin
 
 
 def strike(stage: Stage, processes: Processes, kills: int, chance: random.Random) -> None:
@@ -73,8 +58,8 @@ def strike(stage: Stage, processes: Processes, kills: int, chance: random.Random
 def test_kill_9_at_random_moments_loses_nothing(tmp_path: Path, lab_url: str, lab_sqlite: Path) -> None:
     with on_stage(tmp_path / "home", lab_url) as (stage, processes):
         lab = stage.lab()
-        day_of(stage, lab)
-        twin = open_twin(tmp_path / "twin.sqlite3", lab_sqlite, stage)
+        day_of(stage, lab, PATIENTS)
+        twin = twin_of(lab_sqlite, tmp_path, PATIENTS)
         plans = plans_of(stage.day)
         with Analyzers(stage, plans, pace=0.12) as analyzers:
             strike(stage, processes, KILLS, random.Random(2026))

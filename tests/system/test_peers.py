@@ -16,9 +16,8 @@ from astm import codec
 from hl7.mllp import open_hl7_connection
 
 from drivers.wire import lis1a, mllp
-from middleware import connection, journal_file, transports
 from simulators.hl7_text import deviations
-from tests.system.line_kit import ACK, ENQ, PATIENCE, Running, analyzer, running
+from tests.system.line_kit import ACK, ENQ, PATIENCE, Running, analyzer, quick, running
 
 LISTEN = "tcp-listen://127.0.0.1:0"
 ORU = (
@@ -35,11 +34,8 @@ RECORDS = [
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = transports.Backoff
-    monkeypatch.setattr(transports, "Backoff", lambda: real(0.01, 0.05))
-    monkeypatch.setattr(connection, "ANSWER_DELAY", 0.01)
-    monkeypatch.setattr(journal_file, "BUSY", 0.05)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
 
 
 # ---- astm-2025 --------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from middleware.journal import Journal
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from server.demo.stage import Stage, build
 from server.processes import Processes, wait_for
+from tests.conftest import ON_SQLITE
 from tests.labs import Desk
 from tests.system.support import CONFIG, ByHand, on_stage, start_middleware, unprocessed, until
 from tests.system.test_demo import alive, children
@@ -35,7 +36,7 @@ CAPTURES = Path(__file__).parents[1] / "captures"
 # ---- services ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
+@ON_SQLITE
 def test_sigterm_ends_the_middleware_in_order_with_a_session_open(desk: Desk, lab_url: str, tmp_path: Path) -> None:
     made = desk.register("HB")
     frames = lis1a.frames(desk.message(desk.sample_id(made), "HB=13.1 g/dL").body, 240, one_record_a_frame=True)

@@ -33,6 +33,7 @@ from server.processes import free_port
 from simulators import two_way
 from simulators.run_any import Wanted, play_any
 from tests.apps import app_of
+from tests.conftest import ON_SQLITE
 from tests.labs import PASSWORD, Desk
 
 PATIENCE = 20.0  # seconds; only a broken test waits so long
@@ -87,11 +88,15 @@ async def line_of(lab: Lab, unit: AnalyzerSettings, tmp_path: Path, **more: Any)
 
 
 async def simulate(line: Line, wanted: Wanted, **how: Any) -> list[str]:
+    """The simulated analyzer dials the line; what it said until it was done."""
+    return await played(wanted, f"tcp://127.0.0.1:{await line.port()}", None, **how)
+
+
+async def played(wanted: Wanted, to: str | None, listen: str | None, **how: Any) -> list[str]:
     """The simulated analyzer in a thread of its own, until it is done; what it said."""
-    said: list[str] = []
-    stop, where = Event(), f"tcp://127.0.0.1:{await line.port()}"
+    said, stop = list[str](), Event()
     options: dict[str, Any] = {"fast": True, "once": True, "retry": 0.02, "say": said.append, **how}
-    thread = threading.Thread(target=play_any, args=(wanted, where, None, stop), kwargs=options, daemon=True)
+    thread = threading.Thread(target=play_any, args=(wanted, to, listen, stop), kwargs=options, daemon=True)
     thread.start()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -150,9 +155,6 @@ def unit(name: str, framing: str = "") -> AnalyzerSettings:
     case = FAMILIES[name]
     return AnalyzerSettings("unit", name, name, "tcp-listen://127.0.0.1:0", codes=case.codes, units=case.units,
                             framing=framing)  # fmt: skip
-
-
-ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # PostgreSQL has nothing to add here
 
 
 @ON_SQLITE
@@ -232,28 +234,13 @@ async def test_what_was_run_is_not_ordered_again(desk: Desk, tmp_path: Path) -> 
 # ---- other ways to be connected ------------------------------------------------------------------------------------
 
 
-async def ask_over(line: Line, wanted: Wanted, to: str | None, listen: str | None) -> list[str]:
-    """The simulated analyzer on a line whose address is known beforehand."""
-    said, stop = list[str](), Event()
-    how: dict[str, Any] = {"fast": True, "once": True, "retry": 0.02, "say": said.append}
-    thread = threading.Thread(target=play_any, args=(wanted, to, listen, stop), kwargs=how, daemon=True)
-    thread.start()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while thread.is_alive():
-                await asyncio.sleep(0.005)
-    finally:
-        stop.set()
-    return said
-
-
 @ON_SQLITE
 async def test_an_analyzer_that_the_lab_dials_asks_too(desk: Desk, tmp_path: Path) -> None:
     """As a Mindray BC is connected: it listens, and asks over the connection that the lab made."""
     visit, address = desk.register("CBC"), f"tcp://127.0.0.1:{free_port()}"
     tube = desk.sample_id(visit)
-    async with line_of(desk.lab, replace(unit("mindray_bc"), line=address), tmp_path) as line:
-        said = await ask_over(line, Wanted("mindray_bc", ask=[tube]), None, address)
+    async with line_of(desk.lab, replace(unit("mindray_bc"), line=address), tmp_path):
+        said = await played(Wanted("mindray_bc", ask=[tube]), None, address)
     assert said == [f"{tube}: CBC+DIFF"]
     filed(desk, visit, FAMILIES["mindray_bc"])
 
@@ -264,8 +251,8 @@ async def test_an_analyzer_on_a_serial_cable_asks_too(name: str, desk: Desk, tmp
     visit, case, cable = desk.register(*FAMILIES[name].tests), FAMILIES[name], tmp_path / "cable"
     tube = desk.sample_id(visit)
     on_cable = replace(unit(name), line=f"serial:{cable}?baud=9600")
-    async with line_of(desk.lab, on_cable, tmp_path) as line:
-        said = await ask_over(line, Wanted(name, ask=[tube]), f"pty:{cable}", None)
+    async with line_of(desk.lab, on_cable, tmp_path):
+        said = await played(Wanted(name, ask=[tube]), f"pty:{cable}", None)
         async with asyncio.timeout(PATIENCE):
             while not desk.rows(ResultRow):
                 await asyncio.sleep(0.005)

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from drivers.driver import Decoded, MessageType, WorkOrder, load_driver
-from drivers.wire import blocks, lis1a, mllp
+from drivers.wire import lis1a, mllp
 from simulators import two_way
 from simulators.page import Page
 from simulators.run import make_plan, play
 from simulators.run_any import Wanted, listener, play_any
 from simulators.templates import decode
+from tests.drivers.said import dimension
 
 ENQ, ACK, EOT, NAK = b"\x05", b"\x06", b"\x04", b"\x15"
 TUBE = "107632600016"
@@ -109,6 +110,18 @@ def until(said: list[str]) -> None:
         time.sleep(0.002)
 
 
+def ran(name: str, result: bytes) -> list[tuple[str | None, str | None]]:
+    """What an analyzer has run: tube and code of each row."""
+    return [(row.sample_id, row.code) for row in decode(load_driver(name), result).observations]
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch, name: str, patience: float) -> None:
+    """An analyzer that waits so many seconds for an answer gives up soon."""
+    family: Any = two_way.FAMILIES[name]
+    assert family.patience == patience
+    monkeypatch.setitem(two_way.FAMILIES, name, replace(family, patience=0.1))  # type: ignore[misc]
+
+
 def order(name: str, *codes: str) -> list[bytes]:
     """What the driver sends for an order on the tube; nothing was asked."""
     nobody_asked = Decoded(MessageType.OTHER, None, query_sample_ids=(TUBE,))
@@ -136,8 +149,7 @@ def test_an_order_that_comes_unasked_is_run(name: str, tmp_path: Path) -> None:
                            one_record_a_frame=driver.one_record_a_frame)  # fmt: skip
         assert set(answers) == {ACK}
         (result,) = lab.session()
-    rows = decode(driver, result).observations
-    assert [(row.sample_id, row.code) for row in rows] == [(TUBE, code) for code in UNASKED[name]]
+    assert ran(name, result) == [(TUBE, code) for code in UNASKED[name]]
     assert said == [f"{TUBE}: {' '.join(UNASKED[name])}"]
 
 
@@ -149,7 +161,7 @@ def test_two_sessions_of_the_lab_in_one_breath(tmp_path: Path) -> None:
         assert [lab.said(each) for each in (ENQ, first, EOT + ENQ, second)] == [ACK] * 4
         lab.line.sendall(EOT)
         (result,) = lab.session()
-    assert [row.code for row in decode(load_driver("roche_cobas_e411"), result).observations] == ["8", "3"]
+    assert ran("roche_cobas_e411", result) == [(TUBE, "8"), (TUBE, "3")]
 
 
 LAW = (
@@ -169,17 +181,11 @@ def test_a_law_order_that_comes_unasked_is_answered_and_run(tmp_path: Path) -> N
         lab.line.sendall(mllp.block(b"MSH|^~\\&|||||1||ACK^R22|1|P|2.5.1\rMSA|AA|" + control(result) + b"\r"))
     assert [line.whole(1) for line in reply.lines if line.type == "ORC"] == ["OK", "OK"]
     assert reply.lines[0].whole(9) == "ORL^O34^ORL_O34"
-    rows = decode(load_driver("biosystems_ba400"), result).observations
-    assert [(row.sample_id, row.code) for row in rows] == [(TUBE, "GLUCOSE"), (TUBE, "CRP")]
+    assert ran("biosystems_ba400", result) == [(TUBE, "GLUCOSE"), (TUBE, "CRP")]
 
 
 def control(body: bytes) -> bytes:
     return (Page.read(body).lines[0].whole(10) or "").encode()
-
-
-def dimension(*fields: str) -> bytes:
-    text = "".join(f"{field}\x1c" for field in fields).encode()
-    return b"\x02" + text + blocks.sum_hex(text) + b"\x03"
 
 
 def test_a_dimension_polls_and_takes_what_there_is(tmp_path: Path) -> None:
@@ -193,15 +199,12 @@ def test_a_dimension_polls_and_takes_what_there_is(tmp_path: Path) -> None:
         result = lab.read(b"\x03")
         lab.line.sendall(ACK + b"\x02M\x1cA\x1c\x1cE2\x03")
         assert lab.line.recv(1) == ACK, "our M is acknowledged"
-    rows = decode(load_driver("siemens_dimension"), result).observations
-    assert [(row.sample_id, row.code) for row in rows] == [(TUBE, "GLUC"), (TUBE, "CREA")]
+    assert ran("siemens_dimension", result) == [(TUBE, "GLUC"), (TUBE, "CREA")]
 
 
 def test_a_vitros_that_gets_no_answer_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds on a real one; Q-13 A and L|1|T."""
-    family: Any = two_way.FAMILIES["ortho_vitros"]
-    assert family.patience == 10.0
-    monkeypatch.setitem(two_way.FAMILIES, "ortho_vitros", replace(family, patience=0.1))  # type: ignore[misc]
+    impatient(monkeypatch, "ortho_vitros", 10.0)
     said = list[str]()
     with idling(Wanted("ortho_vitros", ask=[TUBE]), said, tmp_path / "books") as lab:
         (question,) = lab.session()
@@ -214,9 +217,7 @@ def test_a_vitros_that_gets_no_answer_cancels(tmp_path: Path, monkeypatch: pytes
 
 
 def test_an_au_that_gets_no_answer_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    family: Any = two_way.FAMILIES["beckman_au"]
-    assert family.patience == 3.0
-    monkeypatch.setitem(two_way.FAMILIES, "beckman_au", replace(family, patience=0.1))  # type: ignore[misc]
+    impatient(monkeypatch, "beckman_au", 3.0)
     said = list[str]()
     with idling(Wanted("beckman_au", ask=[TUBE]), said, tmp_path / "books") as lab:
         assert TUBE.encode() in lab.read(b"\x03")
@@ -295,8 +296,7 @@ def test_an_analyzer_that_plays_its_own_day_runs_orders_when_it_is_told_to(tmp_p
             (result,) = lab.session()
             stop.set()
             thread.join(PATIENCE)
-    rows = decode(load_driver("roche_cobas_e411"), result).observations
-    assert [(row.sample_id, row.code) for row in rows] == [(TUBE, "8"), (TUBE, "3")]
+    assert ran("roche_cobas_e411", result) == [(TUBE, "8"), (TUBE, "3")]
     books = [json.loads(line) for line in (tmp_path / "books").read_text(encoding="utf-8").splitlines()]
     assert [line["note"] for line in books[len(steps) :]] == ["ordered"]
     assert books[-1]["seq"] > 1_000_000

@@ -6,17 +6,14 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from drivers.wire import lis1a
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from server.demo.stage import Stage
 from server.processes import Processes
+from tests.conftest import ON_SQLITE
 from tests.labs import Desk
 from tests.system.support import ByHand, kill, log_of, on_stage, start_middleware, unprocessed, until
 from tests.system.test_demo import alive, children
-
-ONLY_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
 
 
 def worker_of(processes: Processes) -> int:
@@ -37,7 +34,7 @@ def known(desk: Desk) -> int:
     return len(desk.rows(AnalyzerMessage))
 
 
-@ONLY_SQLITE
+@ON_SQLITE
 def test_a_process_of_its_own_does_the_work_and_the_lamps_hear_of_it(desk: Desk, lab_url: str, tmp_path: Path) -> None:
     with on_stage(tmp_path / "home", lab_url) as (stage, processes):
         start_middleware(stage, processes)
@@ -52,7 +49,7 @@ def test_a_process_of_its_own_does_the_work_and_the_lamps_hear_of_it(desk: Desk,
         assert not alive(worker)
 
 
-@ONLY_SQLITE
+@ON_SQLITE
 def test_the_worker_is_killed_and_the_lines_go_on_with_one_of_their_own(
     desk: Desk, lab_url: str, tmp_path: Path
 ) -> None:
@@ -67,7 +64,7 @@ def test_the_worker_is_killed_and_the_lines_go_on_with_one_of_their_own(
         assert known(desk) == 2
 
 
-@ONLY_SQLITE
+@ON_SQLITE
 def test_the_middleware_is_killed_and_its_worker_ends_too(desk: Desk, lab_url: str, tmp_path: Path) -> None:
     with on_stage(tmp_path / "home", lab_url) as (stage, processes):
         start_middleware(stage, processes)

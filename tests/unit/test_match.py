@@ -1,334 +1,25 @@
-"""Matching: every row ends in one place, nothing is guessed, no text ever becomes a number it is not."""
+"""Matching: every row ends in one place: a result of its tube, a control, the tray with its reason, or the count."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.driver import Decoded, Driver, Kind, MessageType, Observation, load_driver
+from drivers.driver import Kind, MessageType, load_driver
 from middleware import model  # model.TestState: a bare TestState would be collected
-from middleware.catalogue import read_catalogue
-from middleware.match import match
-from middleware.model import (
-    AnalyzerFacts,
-    Context,
-    LinkPolicy,
-    Matched,
-    OrderedTest,
-    PatientFacts,
-    Result,
-    SampleFacts,
-    SampleState,
-    Sex,
-)
-from middleware.rules import RULES, verify
-from middleware.settings import RuleSettings
-from middleware.values import Limits, flag, limits_for, number
+from middleware.model import Matched, OrderedTest, SampleState
+from middleware.rules import verify
+from tests.unit.matching import ALL_RULES, SAMPLE, context, matched, one, row, sample, why
 
-ROOT = Path(__file__).resolve().parents[2]
-CATALOGUE = read_catalogue(ROOT / "config").tests
-GENERIC = load_driver("generic_astm")
-SAMPLE = "107632600424"
-ALL_RULES = RuleSettings(frozenset(RULES), "test", {})
 D = Decimal
 
 
-def row(code: str | None, value: str | None, unit: str | None = None, **more: Any) -> Observation:
-    """One row as a well-behaved analyzer sends it."""
-    said = {"sample_id": SAMPLE, "name": None, "raw": value, "ordinal": 1, **more}
-    return Observation(code=code, value=value, unit=unit, **said)
-
-
-def sample(*codes: str, **more: Any) -> SampleFacts:
-    """A received tube of a man of 40 with these tests ordered."""
-    facts: dict[str, Any] = {
-        "id": 1, "sample_id": SAMPLE, "state": SampleState.RECEIVED, "specimen": "Serum", "container": "S",
-        "patient_id": 3, "patient": PatientFacts(Sex.MALE, 14600),
-        "tests": {c: OrderedTest(n, c, model.TestState.AWAITED) for n, c in enumerate(codes, start=10)}, **more,
-    }  # fmt: skip
-    return SampleFacts(**facts)
-
-
-def context(tube: SampleFacts | None, **facts: Any) -> Context:
-    """What was read of the database: one tube or none, and the analyzer."""
-    analyzer: dict[str, Any] = {"name": "a1", "driver": "generic_astm", "grade": "manual", "codes": {}, **facts}
-    return Context(AnalyzerFacts(**analyzer), {tube.sample_id: tube} if tube else {}, CATALOGUE)
-
-
-def matched(
-    rows: Sequence[Observation],
-    where: Context,
-    driver: Driver = GENERIC,
-    type: MessageType = MessageType.RESULT,
-) -> Matched:
-    """The rows of one message, matched."""
-    return match(Decoded(type, None, observations=tuple(rows)), where, driver)
-
-
-def one(code: str, value: str | None, unit: str | None = None, **more: Any) -> Result:
-    """The result of one row of one ordered test."""
-    test = more.pop("test", code)
-    tube = sample(test, **more.pop("tube", {}))
-    found = matched([row(code, value, unit, **more)], context(tube))
-    assert found.unmatched == ()
-    return found.results[0]
-
-
-# ---- units ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("unit", "value"),
-    [
-        ("lakh/cumm", "1.5"),
-        ("10*3/uL", "150"),
-        ("10^9/L", "150"),
-        ("10*9/L", "150"),
-        ("K/uL", "150"),
-        ("10^3/µl", "150"),
-    ],
-)
-def test_platelets_are_150_in_every_unit_that_is_known(unit: str, value: str) -> None:
-    """1.5 lakh/cumm is 150 x 10^3/uL: the most dangerous unit error of the whole system (domain 2.7)."""
-    result = one("PLT", value, unit)
-    assert (result.value, result.display, result.unit, result.flag) == (D(150), "150", "10*3/uL", "N")
-    assert result.notes == ()
-
-
-@pytest.mark.parametrize("unit", ["lakh", "10*4/uL", "/cumm", "g/24h", "10*12/L", "cells"])
-def test_an_unknown_unit_is_never_converted(unit: str) -> None:
-    """No value, blocked, and the sentence says what came."""
-    result = one("PLT", "1.5", unit)
-    assert (result.value, result.display, result.flag, result.verbatim) == (None, "", "", "1.5")
-    note = result.notes[0]
-    assert (note.rule, note.severity, note.values["unit"], note.values["value"]) == ("unit", "block", unit, "1.5")
-    assert note.text == (
-        f"Platelet count came as 1.5 in the unit {unit}, which is not known for it (expected 10^3/µL). Not converted."
-    )
-    verdict = verify([result], context(sample("PLT")), ALL_RULES)[0]
-    assert not verdict.green
-
-
-@pytest.mark.parametrize("unit", [None, "", "  "])
-def test_a_missing_unit_is_blocked_where_one_is_needed(unit: str | None) -> None:
-    """150 or 1.5? Nobody knows."""
-    assert one("PLT", "150", unit).value is None
-    assert one("INR", "1.10", unit).value == D("1.10")
-    assert one("UPH", "6.5", unit).value == D("6.5")
-
-
-def test_the_driver_s_factor_is_used_and_must_lead_to_the_catalogue_s_unit() -> None:
-    """Haematocrit of a Sysmex set to L/L; a driver that means another unit than the catalogue blocks."""
-    xn = load_driver("sysmex_xn")
-    where = context(sample("HCT"))
-    assert matched([row("HCT", "0.412", "L/L")], where, xn).results[0].display == "41.2"
-    odd = replace(xn, tests={"HCT": replace(xn.tests["HCT"], units={"L/L": ("L/L", "1")})})
-    assert matched([row("HCT", "0.412", "L/L")], where, odd).results[0].notes[0].rule == "unit"
-
-
-# ---- numbers ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sent", "display", "value", "comparator"),
-    [
-        ("4.1", "4.1", "4.1", ""), (" 4.1 ", "4.1", "4.1", ""), ("4,1", "4.1", "4.1", ""), ("4", "4.0", "4.0", ""),
-        ("4.15", "4.2", "4.2", ""), ("4.25", "4.3", "4.3", ""), ("4.149", "4.1", "4.1", ""), (".5", "0.5", "0.5", ""),
-        ("5.", "5.0", "5.0", ""), ("+4.1", "4.1", "4.1", ""), ("<5", "<5", "5", "<"), ("< 3.00", "<3.00", "3.00", "<"),
-        ("<0.003", "<0.003", "0.003", "<"), (">6,24", ">6.24", "6.24", ">"), ("<=2.0", "<=2.0", "2.0", "<="),
-        ("30.600000381469727", "30.6", "30.6", ""), ("4.0999999", "4.1", "4.1", ""),
-    ],
-)  # fmt: skip
-def test_a_number_as_it_is_printed(sent: str, display: str, value: str, comparator: str) -> None:
-    """Half up to the test's decimals; a bound stays as it was sent."""
-    result = one("K", sent, "mmol/L")
-    assert (result.display, result.comparator) == (display, comparator)
-    assert result.value == D(value)
-
-
-def test_a_bound_that_is_converted_stays_true() -> None:
-    """<1.234 lakh is below 124, not below 123."""
-    assert one("PLT", "<1.234", "lakh/cumm").display == "<124"
-    assert one("PLT", ">4.567", "lakh/cumm").display == ">456"
-
-
-@pytest.mark.parametrize("sent", ["1,234", "12,000"])
-def test_a_comma_that_can_mean_two_things_is_blocked(sent: str) -> None:
-    """A specific gravity of 1,020 prints three decimals and is read; a glucose of 1,234 is not."""
-    result = one("GLUR", sent, "mg/dL")
-    assert (result.value, result.notes[0].severity) == (None, "block")
-    assert one("USG", "1,020", None).display == "1.020"
-
-
-NO_NUMBERS = (
-    "NA", "---.-", "....", "*****", "", "  ", "POS", "1.2.3", "4 1", "0x10", "1e5", "NaN", "Infinity", "-", "--", "<",
-    "४.१", "1" * 40, "12/7", "4.1 H", "4.1*",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("sent", NO_NUMBERS)
-def test_what_is_no_number_never_becomes_one(sent: str) -> None:
-    """No value, held, the text kept beside it."""
-    result = one("K", sent, "mmol/L")
-    assert (result.value, result.display, result.flag, result.coded) == (None, "", "", None)
-    assert [(n.rule, n.severity) for n in result.notes] == [("value", "hold")]
-    assert result.verbatim == sent
-
-
-def test_a_masked_row_has_no_value_whatever_stands_in_it() -> None:
-    """The driver says so."""
-    result = one("K", "4.1", "mmol/L", masked=True)
-    assert result.value is None
-    assert result.notes[0].text == "The analyzer gave no value for Potassium (it sent 4.1). Run the test again."
-
-
-@given(st.text(max_size=40), st.sampled_from([None, "", "mmol/L", "mEq/L", "x"]))
-def test_any_text_is_a_number_or_none_never_zero_by_mistake_never_an_error(sent: str, unit: str | None) -> None:
-    """Law of values: a zero was sent as a zero."""
-    found = number(sent, 1)
-    if found is not None:
-        assert found.value.is_finite()
-        assert any(c in "0123456789" for c in sent)
-        assert found.value != 0 or not any(c in "123456789" for c in sent)
-    result = one("K", sent, unit)
-    assert result.value is None or found is not None
-    assert (result.value is None) is (result.display == "")
-    assert (result.value is None) is bool(result.notes)
-
-
-@given(st.decimals(0, 999, allow_nan=False, allow_infinity=False, places=3), st.integers(0, 4))
-def test_every_decimal_survives(value: Decimal, decimals: int) -> None:
-    """With point or comma, with a comparator or without."""
-    for text in (f"{value:f}", f"<{value:f}", f"> {value:f}"):
-        found = number(text, decimals)
-        assert found is not None
-        assert found.value == value
-
-
-def test_a_bound_of_one_character_is_a_bound() -> None:
-    """Latin letters and the signs of mathematics mean the same."""
-    assert [(found.comparator, found.value) for text in ("≥ 15", "≤0.3") if (found := number(text, 1))] == [
-        (">=", Decimal(15)), ("<=", Decimal("0.3"))
-    ]  # fmt: skip
-
-
-# ---- flags ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [("2.7", "LL"), ("2.8", "L"), ("3.4", "L"), ("3.5", "N"), ("5.1", "N"), ("5.14", "N"), ("5.15", "H"), ("6.2", "H"),
-     ("6.3", "HH"), ("<2.8", "LL"), ("<3.0", "L"), ("<5.0", ""), (">6.2", "HH"), (">5.1", "H"), (">4.0", "")],
-)  # fmt: skip
-def test_the_flag_of_potassium(value: str, expected: str) -> None:
-    """The limits are inside; the displayed value counts; what may be either is flagged neither."""
-    result = one("K", value, "mmol/L")
-    assert (result.flag, result.ref_low, result.ref_high) == (expected, D("3.5"), D("5.1"))
-
-
-def test_below_the_measuring_range_is_normal_where_nothing_lies_below() -> None:
-    """CRP <3.00 of 0-5 is normal; TSH <0.30 of 0.40-4.50 is low; TSH <3.00 says nothing."""
-    assert one("CRP", "<3.00", "mg/L").flag == "N"
-    assert [one("TSH", v, "uIU/ml").flag for v in ("<0.30", "<3.00")] == ["L", ""]
-    assert [one("HDL", v, "mg/dl").flag for v in (">60", ">30")] == ["N", ""]
-
-
-def test_sex_other_is_flagged_only_outside_both_intervals() -> None:
-    """Haemoglobin: men 13-17, women 12-15; critical by the stricter."""
-    tube = {"patient": PatientFacts(Sex.OTHER, 14600)}
-    assert [one("HB", v, "g/dL", tube=tube).flag for v in ("11.9", "12.0", "12.5", "16.0", "17.0", "17.1")] == [
-        "L", "N", "N", "N", "N", "H",
-    ]  # fmt: skip
-    result = one("HB", "12.5", "g/dL", tube=tube)
-    assert (result.ref_low, result.ref_high) == (D("12.0"), D("17.0"))
-
-
-def test_the_interval_is_that_of_the_age_in_days() -> None:
-    """A newborn's potassium of 5.9 is normal, a man's is high."""
-    assert one("K", "5.9", "mmol/L", tube={"patient": PatientFacts(Sex.FEMALE, 2)}).flag == "N"
-    assert one("K", "5.9", "mmol/L").flag == "H"
-
-
-def test_the_rules_are_told_an_analyzers_own_high_and_low_in_the_standards_words() -> None:
-    form = replace(GENERIC, flag_words={"+": "H"})
-    tube = sample("HB")
-    (found,) = matched([row("HB", "17.9", "g/dL", flags=("+", "*"))], context(tube), form).results
-    assert found.analyzer_flags == ("H", "*")
-
-
-def test_no_interval_no_flag() -> None:
-    """eGFR of a child; anybody of 130 years."""
-    assert one("EGFR", "50", "mL/min/1.73m2", tube={"patient": PatientFacts(Sex.MALE, 3000)}).flag == ""
-    assert one("K", "4.1", "mmol/L", tube={"patient": PatientFacts(Sex.MALE, 50000)}).flag == ""
-    assert flag(D(1), "", None) == ""
-    assert flag(D(1), "", Limits(crit_low=D(2))) == "LL"
-    assert limits_for(CATALOGUE["K"], Sex.MALE, -1) is None
-
-
-def test_a_guessed_age_is_said_where_it_matters() -> None:
-    """ "About 18 years" may be 17: a note that holds nothing. At 40 the band is the same on both sides."""
-    young = one("K", "4.1", "mmol/L", tube={"patient": PatientFacts(Sex.MALE, 6600, approximate_age=True)})
-    assert [(n.rule, n.severity) for n in young.notes] == [("approximate_age", "note")]
-    grown = one("K", "4.1", "mmol/L", tube={"patient": PatientFacts(Sex.MALE, 14600, approximate_age=True)})
-    assert grown.notes == ()
-
-
-# ---- coded ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sent", "coded", "judged"), [("Non-reactive", "Non-reactive", "N"), ("REACTIVE ", "Reactive", "A")]
-)
-def test_an_allowed_answer_whatever_its_capitals(sent: str, coded: str, judged: str) -> None:
-    """The catalogue's own spelling is kept."""
-    result = one("HIV", sent)
-    assert (result.coded, result.display, result.flag, result.value) == (coded, coded, judged, None)
-
-
-def test_a_critical_answer_is_abnormal_even_without_normal_ones() -> None:
-    """Flag A."""
-    assert one("MALRDT", "Pf").flag == "A"
-    assert one("ABO", "AB").flag == ""
-
-
-@pytest.mark.parametrize("sent", ["maybe", "0.28", "Non reactive?"])
-def test_what_is_no_answer_is_held(sent: str) -> None:
-    """With the answers there are."""
-    result = one("HIV", sent)
-    assert result.coded is None
-    assert result.notes[0].text == (
-        f"{sent} is not one of the answers of HIV 1+2 antibody (rapid): Non-reactive, Reactive, Indeterminate, Invalid."
-    )
-
-
-def test_the_cobas_interpretation_decides_and_borderline_is_held() -> None:
-    """-1^0.28 is non-reactive by the driver's words, on a code that the site assigned; 0 has no word."""
-    e411 = load_driver("roche_cobas_e411")
-    where = context(sample("HBSAG"), codes={"77": "HBSAG"})
-    coded = [
-        matched([row("77", "0.28", "COI", raw=f"{said}^0.28", coded=said)], where, e411).results[0]
-        for said in ("-1", "1", "0")
-    ]
-    assert [(r.coded, r.flag, r.verbatim) for r in coded] == [
-        ("Non-reactive", "N", "-1^0.28"), ("Reactive", "A", "1^0.28"), (None, "", "0^0.28"),
-    ]  # fmt: skip
-
-
 # ---- whose row it is --------------------------------------------------------------------------------------------
-
-
-def why(rows: Sequence[Observation], where: Context, driver: Driver = GENERIC, **more: Any) -> list[tuple[str, str]]:
-    """Rule and sentence of each row of the tray; nothing else came of the message."""
-    found = matched(rows, where, driver, **more)
-    assert (found.results, found.controls) == ((), ())
-    return [(u.reason.rule, u.reason.text) for u in found.unmatched]
 
 
 @pytest.mark.parametrize(
@@ -345,19 +36,19 @@ def why(rows: Sequence[Observation], where: Context, driver: Driver = GENERIC, *
          "Sample number 107632600442 is damaged: its check digit is wrong. Compare it with the label."),
     ],
 )  # fmt: skip
-def test_a_sample_that_is_not_there(sent: str | None, rule: str, text: str) -> None:
+def test_a_sample_that_is_not_there_is_told_by_its_reason(sent: str | None, rule: str, text: str) -> None:
     """Never guessed, not even when one digit is off."""
     assert why([row("K", "4.1", "mmol/L", sample_id=sent)], context(sample("K"))) == [(rule, text)]
 
 
-def test_a_right_number_that_nobody_registered() -> None:
+def test_a_right_number_that_nobody_registered_waits_in_the_tray() -> None:
     """In the tray, without a sample."""
     found = matched([row("K", "4.1", "mmol/L")], context(None))
     assert found.unmatched[0].reason.text == "No sample 107632600424 is registered."
     assert found.unmatched[0].sample_pk is None
 
 
-def test_the_driver_s_sign_of_an_unread_barcode() -> None:
+def test_a_driver_knows_its_analyzers_sign_of_an_unread_barcode() -> None:
     """cobas e 411 sends @192."""
     told = why([row("8", "1.2", "uIU/ml", sample_id="@192")], context(sample("TSH")), load_driver("roche_cobas_e411"))
     assert [rule for rule, _ in told] == ["unread"]
@@ -417,8 +108,8 @@ def test_other_messages_file_nothing_and_count_everything(type: MessageType) -> 
 # ---- codes ------------------------------------------------------------------------------------------------------
 
 
-def test_codes_of_a_well_behaved_analyzer() -> None:
-    """The catalogue's own code, or its LOINC; a driver with a list of its own takes neither."""
+def test_a_catalogue_code_and_its_loinc_are_known_where_the_driver_has_no_list_of_its_own() -> None:
+    """A driver with a list takes neither."""
     assert one("2823-3", "4.1", "mmol/L", test="K").test == "K"
     xl = load_driver("erba_xl")
     assert [rule for rule, _ in why([row("2823-3", "4.1", "mmol/L")], context(sample("K")), xl)] == ["unknown_code"]
@@ -459,7 +150,7 @@ def test_what_this_analyzer_may_not_report_is_counted() -> None:
     assert ([r.test for r in found.results], found.unmatched, found.not_reportable) == (["HB"], (), 2)
 
 
-def test_a_code_that_means_a_test_the_catalogue_lacks() -> None:
+def test_a_code_that_means_a_test_the_catalogue_lacks_is_told_with_that_test() -> None:
     """Said as such."""
     told = why([row("X9", "1", "mg/dL")], context(sample("K"), codes={"X9": "LITHIUM"}))
     assert told == [("unknown_code", "Test code X9 of a1 means LITHIUM, which is not in the catalogue.")]
@@ -548,4 +239,3 @@ def test_the_texts_of_the_tray_are_in_both_languages() -> None:
     found = matched([row("CYSC", "1", "mg/L"), row("K", "1", "x")], context(sample("K")))
     for told in (found.unmatched[0].reason, found.results[0].notes[0]):
         assert any("ऀ" <= letter <= "ॿ" for letter in told.text_hi)
-    assert CATALOGUE["HIV"].link is LinkPolicy.NEVER

@@ -17,10 +17,10 @@ from middleware.actions import qc, register, reports, results, samples, unmatche
 from middleware.journal import Journal
 from middleware.model import RIGHTS, Actor, MobileOwner, NotAllowed, Refused, Right, Role
 from middleware.schema import ControlRow, OrderTest, UnmatchedRow
+from tests.conftest import ON_SQLITE
 from tests.labs import PASSWORD, Desk
 
 # Who may is decided before any SQL; what the actions write is tried on both engines by test_actions_*.
-ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
 
 R, T, P, E, A = Role.RECEPTION, Role.TECHNICIAN, Role.PATHOLOGIST, Role.ENGINEER, Role.ADMIN
 

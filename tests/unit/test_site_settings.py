@@ -15,7 +15,7 @@ from middleware.consider import driver_of
 from middleware.match import _identities, match
 from middleware.settings import AnalyzerSettings, load
 from tests.labs import CONFIG, NOW
-from tests.unit.test_match import SAMPLE, context, sample
+from tests.unit.matching import SAMPLE, context, sample
 
 AU = AnalyzerSettings("au", "beckman_au", "AU480", "tcp-listen://127.0.0.1:0", codes={"014": "GLUR"})
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from drivers.driver import Message
 from middleware import pipeline
 from middleware.schema import AnalyzerMessage, ControlRow, ResultRow
+from tests.conftest import ON_SQLITE
 from tests.labs import Desk
 
-pytestmark = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)
+pytestmark = ON_SQLITE
 
 
 def stored(desk: Desk) -> list[tuple[str, str, str]]:
