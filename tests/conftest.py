@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from middleware import migrate
 from middleware.lab import Lab, make_engine
+from server.processes import held_port
 from tests.labs import Clock, Desk, fill, named, run_sql, settings_for
 
 LONG = (  # files that wait for real processes: begun first, or one worker ends long after the other
@@ -106,6 +107,13 @@ def empty_lab_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
     run_sql(server, f"CREATE DATABASE {name}")
     yield named(server, name)
     run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port where nobody listens, and that no other program is given before the test's own server listens there."""
+    with held_port() as held:
+        yield int(held.getsockname()[1])
 
 
 @pytest.fixture

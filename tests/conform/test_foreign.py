@@ -137,10 +137,8 @@ def emitter() -> Iterator[list[object]]:
 
 
 @pytest.fixture
-def astm_client(quiet_astm: None) -> Iterator[str]:
+def astm_client(port: int, quiet_astm: None) -> Iterator[str]:
     """An analyzer that connects anew for each session, as this client does."""
-    with line_module.Listen("127.0.0.1", 0)._server as free:
-        port = free.getsockname()[1]
     over = threading.Event()
 
     def send() -> None:
