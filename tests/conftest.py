@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine
 
@@ -22,6 +23,7 @@ LONG = (  # files that wait for real processes: begun first, or one worker ends 
     "test_pipeline", "test_handover", "test_work_apart",
 )  # fmt: skip
 ON_POSTGRES = pytest.mark.postgres
+hypothesis.settings.load_profile("ci")  # everywhere as there: the same examples in each run, and none judged by a clock
 ROOM = 4 << 30  # bytes; more than a server for each of two workers comes to, with a log of 1 GB each
 _number = itertools.count(1)
 
