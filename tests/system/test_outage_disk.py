@@ -221,14 +221,14 @@ async def test_a_disk_that_does_not_answer_is_said_twice_too(
 ) -> None:
     """It neither does nor refuses what the writer asks: the analyzers are refused all the same, and in time."""
     assert journal_loop.PATIENCE + journal_loop.LOOK < ANALYZER_WAITS
-    monkeypatch.setattr(journal_loop, "PATIENCE", 0.1)
-    monkeypatch.setattr(journal_loop, "LOOK", 0.02)
     monkeypatch.setattr(journal_file, "BUSY", 60.0)  # as if the system call did not return
     caplog.set_level("INFO")
     path, units = tmp_path / "journal", (analyzer("a", LISTEN), analyzer("h", LISTEN, "generic_hl7"))
     async with running(path, *units) as lines:
         a, h = await lines.connect("a"), await lines.connect("h")
-        with locked(path):
+        with locked(path), monkeypatch.context() as impatient:
+            impatient.setattr(journal_loop, "PATIENCE", 0.1)
+            impatient.setattr(journal_loop, "LOOK", 0.02)
             for number in range(1, 3):
                 await refused_astm(a, number)
                 assert await say_hl7(h, number) == b"AE"
