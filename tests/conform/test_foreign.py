@@ -14,7 +14,6 @@ import astm
 import pytest
 from astm import asynclib
 
-from simulators import line as line_module
 from simulators.conform import astm_receiver, astm_sender, material
 from simulators.conform.cli import Wanted
 from simulators.conform.cli import run as run_cli

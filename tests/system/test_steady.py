@@ -7,7 +7,7 @@ import time
 
 
 async def test_a_stretch_in_which_the_whole_process_stood_still_moves_no_timer() -> None:
-    """Two timers, the later one set after the stretch: without this clock both were due at once, the longer one first."""
+    """Two timers, the shorter one set after the stretch: else both are due by then, the longer one first."""
     loop, order = asyncio.get_running_loop(), list[str]()
     both = asyncio.Event()
     loop.call_later(0.1, order.append, "longer")
