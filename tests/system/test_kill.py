@@ -26,7 +26,7 @@ from server.demo.seed import admit, day_items, write_day
 from server.demo.stage import Stage, sent
 from server.processes import Processes, wait_for
 from tests.conftest import ON_POSTGRES
-from tests.labs import Desk, settings_for
+from tests.labs import Clock, Desk, lately, settings_for
 from tests.system.support import (
     Analyzers,
     Person,
@@ -44,6 +44,11 @@ from tests.system.support import (
 
 PATIENTS = 18
 KILLS = 4  # on PostgreSQL, with the four analyzers of the demo; tests/crash kills more often, on SQLite
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return lately()
 
 
 def day_of(stage: Stage, lab: Lab) -> None:

@@ -35,7 +35,7 @@ from server.reports.app import create_app
 from server.reports.migrate import upgrade as upgrade_reports
 from server.strings import Strings
 from simulators import sms_gateway
-from tests.labs import BENCH, Clock, Desk, fill, settings_for
+from tests.labs import BENCH, Clock, Desk, fill, lately, settings_for
 from tests.system.support import (
     Analyzers,
     ByHand,
@@ -57,6 +57,11 @@ ACK, NAK = b"\x06", b"\x15"
 ANALYZER = AnalyzerSettings("bench", "generic_astm", "Bench analyzer", "tcp-listen://127.0.0.1:0")
 
 # ---- the lab's database -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return lately()
 
 
 @pytest.fixture
