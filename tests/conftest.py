@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine
 
 from middleware import migrate
 from middleware.lab import Lab, make_engine
+from server.processes import held_port
 from tests.labs import Clock, Desk, fill, named, run_sql, settings_for
 from tests.postgres import postgres_in
 
@@ -21,6 +23,7 @@ LONG = (  # files that wait for real processes: begun first, or one worker ends 
 )  # fmt: skip
 ON_SQLITE = pytest.mark.parametrize("lab_url", ["sqlite"], indirect=True)  # what no engine does differently
 ON_POSTGRES = pytest.mark.postgres
+hypothesis.settings.load_profile("ci")  # everywhere as there: the same examples in each run, and none judged by a clock
 ROOM = 4 << 30  # bytes; more than a server for each of two workers comes to, with a log of 1 GB each
 _number = itertools.count(1)
 
@@ -97,6 +100,13 @@ def empty_lab_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
     run_sql(server, f"CREATE DATABASE {name}")
     yield named(server, name)
     run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port where nobody listens, and that no other program is given before the test's own server listens there."""
+    with held_port() as held:
+        yield int(held.getsockname()[1])
 
 
 @pytest.fixture

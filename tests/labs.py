@@ -56,6 +56,12 @@ def _real() -> Settings:
         return load(CONFIG, {"LABMITRA_STORE__VAR": var})
 
 
+def lately() -> Clock:
+    """The clock of a desk whose lab is worked by real processes too, or by a command: theirs is the real one, and to them
+    a tube of some weeks ago is too old. Some days before, so that nothing hangs on what day it is."""
+    return Clock(datetime.now(UTC) - timedelta(days=4))
+
+
 def settings_for(var: Path, database_url: str) -> Settings:
     """The real configuration with its data under `var`, and one well-behaved analyzer more."""
     var.mkdir(parents=True, exist_ok=True)

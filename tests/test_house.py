@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("drivers", "middleware", "server", "simulators")
@@ -178,6 +179,13 @@ def _same_table(lines: list[str], number: int) -> bool:
 def tracked() -> list[Path]:
     shown = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / line for line in shown.splitlines()]
+
+
+def test_no_property_is_judged_by_a_clock_or_by_chance() -> None:
+    """A busy machine takes longer than Hypothesis' 0.2 s for an example; `make fuzz` is for inputs that are ever new."""
+    ours = settings()
+    assert (ours.deadline, ours.derandomize, ours.database) == (None, True, None)
+    assert HealthCheck.too_slow in ours.suppress_health_check
 
 
 def test_nothing_of_the_place_where_it_was_built_is_told() -> None:

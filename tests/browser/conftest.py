@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.pages.conftest import (  # noqa: F401 - fixtures
     PASSWORD,
@@ -30,6 +31,7 @@ from tests.pages.conftest import (  # noqa: F401 - fixtures
     world,
 )
 
+expect.set_options(timeout=30_000)  # milliseconds, as all else waits here; five seconds are few on a busy machine
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import grave
 
@@ -61,7 +62,8 @@ def test_the_door(page, site, accessible, language):
     page.fill("[name=username]", "technician")
     page.fill("[name=password]", "wrong")
     page.click("button.primary")
-    assert page.locator("[role=alert]").is_visible()
+    expect(page.locator("[role=alert]")).to_be_visible()
+    page.wait_for_load_state()
     accessible(page)
 
 

@@ -92,6 +92,33 @@ def test_new_results_come_by_themselves_or_are_offered(log_in, world, three, lab
     assert marked(page) == before
 
 
+def test_a_list_that_a_release_has_overtaken_is_not_shown(log_in, world, three, lab):
+    """It was made before the release and comes after it: it would offer the released row as a new one."""
+    held = []
+
+    def hold(route):
+        held.append((route, route.fetch()))
+
+    def looks_again():
+        with page.expect_response(lambda answer: answer.request.headers.get("x-live") == "1"), lab.write() as conn:
+            touch(conn, "results")
+
+    page = log_in("technician", path="/worklist")
+    page.route(lambda url: url.endswith("/worklist"), hold, times=1)
+    with lab.write() as conn:
+        touch(conn, "results")
+    while not held:
+        page.wait_for_timeout(20)
+    page.locator(f"#r{three['held']} button[name=release]").click()
+    expect(page.locator(f"#r{three['held']}")).to_have_count(0)
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    looks_again()
+    looks_again()
+    expect(page.locator("tr[data-row]")).to_have_count(3)
+    expect(page.locator("#news")).to_be_hidden()
+
+
 def test_all_of_it_without_javascript(browser, site, world, three):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

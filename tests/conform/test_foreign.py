@@ -14,7 +14,6 @@ import astm
 import pytest
 from astm import asynclib
 
-from simulators import line as line_module
 from simulators.conform import astm_receiver, astm_sender, material
 from simulators.conform.cli import Wanted
 from simulators.conform.cli import run as run_cli
@@ -137,10 +136,8 @@ def emitter() -> Iterator[list[object]]:
 
 
 @pytest.fixture
-def astm_client(quiet_astm: None) -> Iterator[str]:
+def astm_client(port: int, quiet_astm: None) -> Iterator[str]:
     """An analyzer that connects anew for each session, as this client does."""
-    with line_module.Listen("127.0.0.1", 0)._server as free:
-        port = free.getsockname()[1]
     over = threading.Event()
 
     def send() -> None:

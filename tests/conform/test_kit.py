@@ -385,11 +385,9 @@ def test_the_table_tells_a_failure_in_full_and_json_says_the_same() -> None:
     assert [row["verdict"] for row in told["rows"]] == ["pass", "fail", "not applicable"]
 
 
-def test_nobody_there_is_exit_2_and_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there_is_exit_2_and_a_sentence(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulators.conform.cli.PATIENCE", 0.0)
     told: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     assert run_cli(Wanted("generic_astm", to=f"tcp://127.0.0.1:{port}"), told.append, told.append) == 2
     assert told[-1].startswith(f"nobody could be reached at tcp://127.0.0.1:{port}")
 

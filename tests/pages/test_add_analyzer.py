@@ -205,14 +205,10 @@ def test_where_nothing_may_be_written_the_lines_are_shown(client_as, file, monke
     assert not told.select("button[value=save]")
 
 
-def test_lines_are_tried(client_as, tmp_path, lab):
-    with socket.socket() as busy, socket.socket() as free:
-        busy.bind(("127.0.0.1", 0))
-        free.bind(("127.0.0.1", 0))
-        busy.listen()
+def test_lines_are_tried(port, client_as, tmp_path, lab):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
         (tmp_path / "one.hl7").write_bytes(b"")
-        taken, other = busy.getsockname()[1], free.getsockname()[1]
-        free.close()
+        taken, other = busy.getsockname()[1], port
         cases = [
             ("tcp-listen", {"host": "127.0.0.1", "port": other}, "good", "is free"),
             ("tcp-listen", {"host": "127.0.0.1", "port": taken}, "bad", "another program"),

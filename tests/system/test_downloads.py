@@ -17,8 +17,12 @@ from middleware.schema import OrderDownload, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.store import downloads
 from server.demo.stage import Stage
+<<<<<<< HEAD
 from tests.conftest import ON_SQLITE
 from tests.labs import BENCH, Desk
+=======
+from tests.labs import BENCH, Desk, lately
+>>>>>>> w/chance
 from tests.system.support import ByHand, on_stage, start_middleware, until
 
 PUSHED = replace(BENCH, name="pushed", orders="push", tests=frozenset({"HB", "PLT", "GLUF", "UREA", "CREAT"}))
@@ -313,6 +317,7 @@ def taken_by(far: ByHand) -> bytes:
 @ON_SQLITE
 def test_the_real_middleware_sends_what_waited_when_somebody_comes(desk: Desk, lab_url: str, tmp_path: Path) -> None:
     """The whole way: the middleware before it was stopped with nobody connected; it starts, the analyzer connects."""
+    desk.clock.at = lately().at
     made = desk.register("TSH", "HB")
     with on_stage(tmp_path / "home", lab_url) as (stage, processes):
         set_to_push(stage, "e411")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -99,11 +98,8 @@ def hub_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def service(desk: Desk, hub_file: Path) -> Iterator[Service]:
+def service(port: int, desk: Desk, hub_file: Path) -> Iterator[Service]:
     shutil.copy(hub_file, desk.lab.settings.reports.database_url.removeprefix("sqlite:///"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     service = Service(desk, port, FakeGateway())
     yield service
     if "client" in vars(service):

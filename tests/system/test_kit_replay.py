@@ -25,8 +25,12 @@ from middleware.lab import Lab, make_engine, reading_engine
 from middleware.schema import ResultRow, Sample, UnmatchedRow
 from middleware.settings import Settings
 from middleware.store import change
+<<<<<<< HEAD
 from tests.conftest import ON_SQLITE
 from tests.labs import CONFIG, NOW, Clock, Desk, settings_for
+=======
+from tests.labs import CONFIG, NOW, Clock, Desk, lately, settings_for
+>>>>>>> w/chance
 
 
 @pytest.fixture
@@ -223,7 +227,7 @@ def test_an_empty_journal_has_nothing_to_change(site: Path) -> None:
 
 
 def test_the_command_tells_by_its_exit_code(site: Path) -> None:
-    clock = Clock()
+    clock = lately()
     settings = settings_for(site / "var", "")
     lab = Lab(engine=make_engine(settings.database_url), settings=settings, now=clock)
     desk = Desk(lab, clock)

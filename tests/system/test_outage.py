@@ -31,9 +31,13 @@ from server.reports.app import create_app
 from server.reports.migrate import upgrade as upgrade_reports
 from server.strings import Strings
 from simulators import sms_gateway
+<<<<<<< HEAD
 from tests.conftest import ON_SQLITE
 from tests.labs import BENCH, Clock, Desk, fill
 from tests.postgres import postgres_in
+=======
+from tests.labs import BENCH, Clock, Desk, fill, lately, settings_for
+>>>>>>> w/chance
 from tests.system.support import (
     Analyzers,
     ByHand,
@@ -58,6 +62,11 @@ PATIENTS = 6
 ANALYZER = AnalyzerSettings("bench", "generic_astm", "Bench analyzer", "tcp-listen://127.0.0.1:0")
 
 # ---- the lab's database -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return lately()
 
 
 @pytest.fixture
@@ -259,17 +268,19 @@ class Hub:
     """The report service and the gateway behind it, the laboratory before it; time passes when told."""
 
     def __init__(self, stage: Stage) -> None:
-        quick = stage.config / "lab.toml"
-        quick.write_text(quick.read_text(encoding="utf-8").replace("timeout_seconds = 10", "timeout_seconds = 1"))
         self.settings = stage.settings()
         upgrade_reports(self.settings.reports.database_url)
         self.clock = Clock()
         self.app = create_app(
             self.settings.reports, Strings.load(stage.config), stage.config, now=self.clock, ticker=False
         )
-        self.gateway = sms_gateway.create_app(dlr_seconds=0.0, slow_seconds=1.5)
+        self.gateway = sms_gateway.create_app(dlr_seconds=0.0, slow_seconds=3.0)
         lab = replace(stage.lab(), settings=replace(self.settings, analyzers=(*self.settings.analyzers, BENCH)))
         self.desk = Desk(replace(lab, now=self.clock), self.clock)
+
+    def hurry(self) -> None:
+        """It waits one second for the gateway from now on, and not ten; a slow gateway takes three."""
+        self.app.state.hub.gateway._client.timeout = 1.0
 
     def mode(self, mode: sms_gateway.Mode) -> None:
         """How the gateway behaves from now on."""
@@ -337,6 +348,7 @@ def test_a_gateway_that_says_yes_and_means_no_is_shown_to_a_person(hub: Hub) -> 
 
 def test_a_slow_gateway_may_have_sent_it_so_it_is_never_sent_blindly_again(hub: Hub) -> None:
     hub.mode("slow")
+    hub.hurry()
     report_no = hub.report("13.1")
     hub.work()
     assert "SMS ! not known" in hub.told(report_no)

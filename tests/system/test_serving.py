@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 
@@ -30,11 +29,8 @@ raise SystemExit(serving.serve(uvicorn.Config(app, port=int(sys.argv[1]), log_le
 """
 
 
-def test_a_stream_is_told_before_it_is_waited_for() -> None:
+def test_a_stream_is_told_before_it_is_waited_for(port: int) -> None:
     """Without a limit of time: a server that only waited would never end here."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(port)], stderr=subprocess.PIPE, text=True)
     try:
         transport = httpx2.HTTPTransport(retries=8)  # until it listens

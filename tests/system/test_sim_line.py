@@ -163,13 +163,10 @@ def test_after_the_plan_it_stays_and_refuses_what_the_lab_wants_to_send(server: 
 # ---- MLLP ---------------------------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return int(made.getsockname()[1])
-
-
-def dial(port: int, times: int = 200) -> socket.socket:
-    for _ in range(times):
+def dial(port: int) -> socket.socket:
+    """A connection, as soon as the simulator listens."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=10)
         except ConnectionRefusedError:
@@ -182,8 +179,8 @@ def ack(code: str, body: bytes) -> bytes:
     return mllp.block(f"MSH|^~\\&|||||20261122||ACK^R01|1|P|2.3.1\rMSA|{code}|{control}\r".encode())
 
 
-def test_mindray_waits_for_aa_and_repeats_after_ae(tmp_path: Path) -> None:
-    sent, port = steps("mindray_bc", 2), free_port()
+def test_mindray_waits_for_aa_and_repeats_after_ae(port: int, tmp_path: Path) -> None:
+    sent = steps("mindray_bc", 2)
     raw, bodies, answers = b"", [], ["AE", "AA", "AA"]
     with playing("mindray_bc", sent, tmp_path / "books", listen=f"tcp://127.0.0.1:{port}"), dial(port) as connection:
         receiver = mllp.Receiver()
@@ -199,8 +196,8 @@ def test_mindray_waits_for_aa_and_repeats_after_ae(tmp_path: Path) -> None:
     assert [line["tries"] for line in booked(tmp_path / "books")] == [2, 1]
 
 
-def test_an_answer_to_another_message_is_no_answer(tmp_path: Path) -> None:
-    sent, port = steps("generic_hl7", 1), free_port()
+def test_an_answer_to_another_message_is_no_answer(port: int, tmp_path: Path) -> None:
+    sent = steps("generic_hl7", 1)
     with playing("generic_hl7", sent, tmp_path / "books", listen=f"tcp://127.0.0.1:{port}"), dial(port) as connection:
         assert connection.recv(65536)
         connection.sendall(mllp.block(b"MSH|^~\\&|||||20261122||ACK^R01|1|P|2.3.1\rMSA|AA|other\r"))
@@ -310,11 +307,10 @@ def test_the_command_plays_a_day_stays_and_ends_cleanly(ended_by: int, server: s
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])
-def test_the_gateway_is_served_and_ends_cleanly(ended_by: int) -> None:
-    port = free_port()
+def test_the_gateway_is_served_and_ends_cleanly(ended_by: int, port: int) -> None:
     command = [sys.executable, "-c", "from simulators.cli import app; app()", "sms", "--listen", f"127.0.0.1:{port}"]
     with subprocess.Popen(command) as process:
-        with dial(port, 1500) as connection:
+        with dial(port) as connection:
             connection.sendall(b"GET /inbox.json HTTP/1.0\r\n\r\n")
             answer = connection.recv(4096)
         process.send_signal(ended_by)
@@ -334,9 +330,9 @@ def test_a_wrong_address_is_named(to: str | None, listen: str | None) -> None:
         opener(to, listen)
 
 
-def test_a_line_that_cannot_be_had_is_a_connection_error() -> None:
+def test_a_line_that_cannot_be_had_is_a_connection_error(port: int) -> None:
     with pytest.raises(ConnectionError):
-        Dial("127.0.0.1", free_port()).open()
+        Dial("127.0.0.1", port).open()
     waiting = Listen("127.0.0.1", 0)
     with pytest.raises(ConnectionError):
         waiting.open()

@@ -3,17 +3,20 @@
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import pytest
+
 from drivers.driver import Message
 from middleware.journal import Journal
 from middleware.settings import AnalyzerSettings, load
 from middleware.supervisor import LineState, run_lines
-from server.processes import free_port
+from server.processes import held_port
 from simulators.day import made_up_day, plan
 from simulators.run import play
 from simulators.step import Step
@@ -24,9 +27,15 @@ DAY = made_up_day(5, datetime(2026, 11, 22, 3, 30, tzinfo=UTC), count=8)
 CONFIG = Path(__file__).parents[2] / "config"
 
 
-def wiring(folder: Path) -> dict[str, tuple[str, dict[str, str]]]:
+@pytest.fixture
+def ports() -> Iterator[list[int]]:
+    """Three that no other program is given meanwhile."""
+    with held_port() as a, held_port() as b, held_port() as c:
+        yield [int(held.getsockname()[1]) for held in (a, b, c)]
+
+
+def wiring(ports: list[int], folder: Path) -> dict[str, tuple[str, dict[str, str]]]:
     """Analyzer → the lab's line, the simulator's end of it."""
-    ports = [free_port(40000 + offset) for offset in (1, 2, 3)]
     tcp = [f"tcp://127.0.0.1:{port}" for port in ports]
     return {
         "sysmex_xn": (f"tcp-listen://127.0.0.1:{ports[0]}", {"to": tcp[0]}),
@@ -44,8 +53,10 @@ def start(name: str, steps: tuple[Step, ...], where: dict[str, str], stop: Event
     return thread
 
 
-async def test_every_message_of_four_analyzers_reaches_the_journal_byte_for_byte(tmp_path: Path) -> None:
-    wires = wiring(tmp_path)
+async def test_every_message_of_four_analyzers_reaches_the_journal_byte_for_byte(
+    ports: list[int], tmp_path: Path
+) -> None:
+    wires = wiring(ports, tmp_path)
     plans = {name: plan(DAY, name)[-6:] for name in wires}
     lines = tuple(AnalyzerSettings(name, name, name, line) for name, (line, _) in wires.items())
     got: list[Message] = []

@@ -29,7 +29,6 @@ from middleware.lab import Lab
 from middleware.schema import OrderTest, ResultRow, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import LineState, run_lines
-from server.processes import free_port
 from simulators import two_way
 from simulators.run_any import Wanted, play_any
 from tests.apps import app_of
@@ -235,9 +234,9 @@ async def test_what_was_run_is_not_ordered_again(desk: Desk, tmp_path: Path) -> 
 
 
 @ON_SQLITE
-async def test_an_analyzer_that_the_lab_dials_asks_too(desk: Desk, tmp_path: Path) -> None:
+async def test_an_analyzer_that_the_lab_dials_asks_too(port: int, desk: Desk, tmp_path: Path) -> None:
     """As a Mindray BC is connected: it listens, and asks over the connection that the lab made."""
-    visit, address = desk.register("CBC"), f"tcp://127.0.0.1:{free_port()}"
+    visit, address = desk.register("CBC"), f"tcp://127.0.0.1:{port}"
     tube = desk.sample_id(visit)
     async with line_of(desk.lab, replace(unit("mindray_bc"), line=address), tmp_path):
         said = await played(Wanted("mindray_bc", ask=[tube]), None, address)

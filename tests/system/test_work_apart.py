@@ -11,9 +11,14 @@ from middleware.schema import AnalyzerMessage, AnalyzerState
 from server.demo.stage import Stage
 from server.processes import Processes
 from tests.conftest import ON_SQLITE
-from tests.labs import Desk
+from tests.labs import Clock, Desk, lately
 from tests.system.support import ByHand, kill, log_of, on_stage, start_middleware, unprocessed, until
 from tests.system.test_demo import alive, children
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return lately()
 
 
 def worker_of(processes: Processes) -> int:

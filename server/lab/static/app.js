@@ -87,6 +87,7 @@ function notices(fresh) {
 
 function draw(fresh) {
   const old = $("#live"), next = $("#live", fresh);
+  drawn += 1;
   old.replaceWith(document.adoptNode(next));
   $("#news")?.setAttribute("hidden", "");
   waiting = null;
@@ -111,6 +112,7 @@ all("[data-help]").forEach((button) => {
 // ---- live updates
 
 let waiting = null; // a newer list, held back while the person works in the old one
+let drawn = 0; // how often the list was drawn anew: an answer that was asked for before may be older than what stands there
 
 const busy = () => {
   const live = $("#live");
@@ -123,10 +125,12 @@ const busy = () => {
 };
 
 async function look() {
-  const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
+  const before = drawn, signal = AbortSignal.timeout?.(30000);
+  const answer = await fetch(location.href, { headers: { "X-Live": "1" }, signal });
   if (answer.redirected && new URL(answer.url).pathname === "/login") { location.href = answer.url; return; }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (!$("#live", fresh)) return;
+  if (drawn !== before) { await look(); return; }
   if (!busy()) { draw(fresh); return; }
   const known = new Set(rows().map((row) => row.dataset.row));
   offer(fresh, all("[data-row]", fresh).filter((row) => !known.has(row.dataset.row)).length);
@@ -152,8 +156,9 @@ $("#news button")?.addEventListener("click", () => {
 });
 
 if ($("#live[data-live]") && "EventSource" in window) {
-  let seen = JSON.parse(document.body.dataset.seen), timer = 0;
-  const soon = () => { clearTimeout(timer); timer = setTimeout(() => look().catch(() => {}), 150); };
+  let seen = JSON.parse(document.body.dataset.seen), timer = 0, last = Promise.resolve();
+  const next = () => { last = last.then(look).catch(() => {}); }; // one after the other: none overtakes another
+  const soon = () => { clearTimeout(timer); timer = setTimeout(next, 150); };
   const topics = () => $("#live").dataset.live.split(" ");
   const source = new EventSource("/live");
   source.addEventListener("counters", (event) => {
