@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from middleware.ending import in_order, with_starter
 from middleware.kit.cli import add_to
 from simulators.cli import app as simulate_app
 
@@ -56,6 +57,13 @@ def _in_words() -> Iterator[None]:
             yield
     except Trouble as trouble:
         raise _fail(str(trouble), 1) from trouble
+
+
+@contextmanager
+def _service(told_to_end: int = 0) -> Iterator[None]:
+    """What is true of all that runs for long: trouble in words, and an ordered end also while it starts."""
+    with in_order(told_to_end), _in_words():
+        yield
 
 
 @contextmanager
@@ -174,14 +182,14 @@ def demo(
     config: Config = HERE,
 ) -> None:
     """A whole lab with simulated analyzers on this machine, under var/."""
-    from middleware.check import check as find
-    from middleware.check import table
-    from server.demo import live
-    from server.demo import once as once_module
+    with _service(told_to_end=1 if once else 0):  # a day that was not played to its end does not balance
+        from middleware.check import check as find
+        from middleware.check import table
+        from server.demo import live
+        from server.demo import once as once_module
 
-    if problems := find(config, os.environ):
-        raise _fail(table(problems))
-    with _in_words():
+        if problems := find(config, os.environ):
+            raise _fail(table(problems))
         raise typer.Exit(once_module.run(config) if once else live.run(config, Path("var/demo"), reset))
 
 
@@ -225,41 +233,37 @@ def conform(
 @app.command()
 def middleware(config: Config = HERE) -> None:
     """Hold the lines to the analyzers: read, journal, acknowledge, decode, match, verify."""
-    from middleware.service import serve
+    with _service():
+        from middleware.service import serve
 
-    settings = _settings(config)
-    with _in_words():
-        raise typer.Exit(serve(settings))
+        raise typer.Exit(serve(_settings(config)))
 
 
 @app.command()
 def lab(config: Config = HERE) -> None:
     """Serve the technician pages and hand released reports over."""
-    from server.lab.main import serve
+    with _service():
+        from server.lab.main import serve
 
-    settings = _settings(config)
-    with _in_words():
-        raise typer.Exit(serve(settings))
+        raise typer.Exit(serve(_settings(config)))
 
 
 @app.command()
 def reports(config: Config = HERE) -> None:
     """Serve the report service: links, patient pages, PDF, SMS."""
-    from server.reports.main import serve
+    with _service():
+        from server.reports.main import serve
 
-    settings = _settings(config)
-    with _in_words():
-        raise typer.Exit(serve(settings))
+        raise typer.Exit(serve(_settings(config)))
 
 
 @app.command()
 def run(config: Config = HERE) -> None:
     """Upgrade the databases and run all three services on this machine until Ctrl-C."""
-    from server.run import run_all
+    with _service():
+        from server.run import run_all
 
-    settings = _settings(config)
-    with _in_words():
-        raise typer.Exit(run_all(config, settings))
+        raise typer.Exit(run_all(config, _settings(config)))
 
 
 @app.command()
@@ -328,6 +332,7 @@ add_to(app, driver_app)  # driver new, identify, capture, replay
 
 def main() -> None:
     """Entry of the console script."""
+    with_starter(os.environ)
     sys.exit(app())
 
 

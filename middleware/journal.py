@@ -356,7 +356,7 @@ def _lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise JournalError(f"{path} is in use by another middleware process") from None
+        raise JournalError(f"{path} is in use by another middleware process. End that one first.") from None
     return descriptor
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from drivers.wire.lis1a import Assembler, text_of
+from middleware.new_file import make_new
 from middleware.write_ahead import write_ahead
 
 VERSION = 1
@@ -89,6 +90,8 @@ def moment(at: int) -> datetime:
 
 def connect(path: Path, make: bool) -> sqlite3.Connection:
     """A writing connection; a new file gets its tables when `make`. sqlite3.Error when it cannot be or is not ours."""
+    if make:
+        make_new(path)
     address = f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
     conn = sqlite3.connect(address, uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DisconnectionError
 
+from middleware.new_file import make_new
 from middleware.settings import Settings
 from middleware.turn import turn
 from middleware.write_ahead import write_ahead
@@ -140,6 +141,8 @@ def _watch_file(engine: Engine, path: Path, make: bool) -> None:
     how = "rwc" if make else "rw"
 
     def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> sqlite3.Connection:
+        if make:
+            make_new(path)
         opened: sqlite3.Connection = sqlite3.connect(f"{path.as_uri()}?mode={how}", uri=True, **options)
         return opened
 

@@ -26,6 +26,8 @@ def _make(path: Path) -> None:
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # before the name is: no power cut leaves an empty secret
         path.hardlink_to(temporary)  # fails when another process was first: theirs is kept
     except FileExistsError:
         pass

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import threading
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from middleware import sound, store
+from middleware import ending, sound, store
 from middleware.alarms import Alarms
 from middleware.ears import Ears
 from middleware.health import Health
@@ -67,7 +67,8 @@ class Lamps:
         with self._lock:
             self._states = {k: replace(s, connected=False) for k, s in self._states.items()}
         self._stop.set()
-        self._thread.join(timeout=15)
+        if self._thread.is_alive():
+            self._thread.join(timeout=15)
 
     def _run(self) -> None:
         while True:
@@ -132,7 +133,7 @@ def _put_lamp(conn: Any, state: LineState, beside: dict[str, Any], midnight: dat
 
 
 def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. JournalError when the journal cannot be used, Trouble when a file is
+    """Run until it is told to end; the exit code. JournalError when the journal cannot be used, Trouble when a file is
     damaged."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.journal.parent.mkdir(parents=True, exist_ok=True)
@@ -140,29 +141,24 @@ def serve(settings: Settings) -> int:
     sound.url_must_be_whole(settings.database_url, sound.LAB)
     gc.collect()
     gc.freeze()  # what was loaded stays: no collection walks through it while an analyzer waits, or copies it
-    worker = WorkApart(settings)  # before any thread is
-    try:
+    with ExitStack() as ends:  # whatever was begun when we are told to stop is ended, the last first
+        worker = WorkApart(settings)  # before any thread is
+        ends.callback(worker.stop)
         journal = Journal.open(settings.journal)
+        ends.callback(journal.close)
         if settings.journal_days:
             journal.quiet = Retention(settings.journal_days, journal.now)
         lab = open_lab(settings)
-        lamps = Lamps(lab, worker.ears, journal)
-        orders = OrderDesk(lab)
-    except BaseException:
-        worker.stop()
-        raise
-    try:
+        ends.callback(lab.engine.dispose)
         journal.recover()
+        lamps, orders = Lamps(lab, worker.ears, journal), OrderDesk(lab)
+        for part in (lamps, worker, orders):
+            ends.callback(part.stop)
         worker.start(lab, journal)
         lamps.start()
         orders.start()
         _run(_lines(lab, journal, worker, lamps, orders))
-    finally:
-        orders.stop()
-        worker.stop()
-        lamps.stop()
-        journal.close()
-        lab.engine.dispose()
+        ending.told_enough()
     return 0
 
 
@@ -180,7 +176,7 @@ async def _lines(lab: Lab, journal: Journal, worker: WorkApart, lamps: Lamps, or
     settings = lab.settings
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending.signals():
         loop.add_signal_handler(number, stop.set)
     log.info("middleware is up: %d lines", sum(a.enabled for a in settings.analyzers))
     await run_lines(

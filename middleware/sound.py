@@ -198,9 +198,22 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _sign(path: Path) -> None:
-    """Give the file its own number, once, so that another file's log can be told from its own."""
-    patience, carried = (_BUSY, "FULL") if _own(path) == COPY else (1, "PASSIVE")
-    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path, timeout=patience)) as conn:
+    """Give the file its own number, once, so that another file's log can be told from its own.
+
+    Of those that start together one gives it: a second number in the log would make that log another file's. A copy
+    gets its number without a log: one that a kill left there would be taken for another file's, too.
+    """
+    if (own := _own(path)) not in (0, COPY):
+        return
+    with suppress(sqlite3.OperationalError), closing(_connect(path, _BUSY if own == COPY else 1)) as conn:
+        if own == COPY:
+            conn.execute("PRAGMA journal_mode = DELETE")  # the service sets it back
+        conn.execute("BEGIN IMMEDIATE")
         if conn.execute("PRAGMA application_id").fetchone()[0] in (0, COPY):
             conn.execute(f"PRAGMA application_id = {secrets.randbits(31) or 1}")
-            conn.execute(f"PRAGMA wal_checkpoint({carried})")
+        conn.execute("COMMIT")
+        conn.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=patience, isolation_level=None)

@@ -14,12 +14,13 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from drivers.driver import Message
+from middleware import ending
 from middleware.ears import Ear, Ears
 from middleware.journal import Journal, JournalError, JournalReader
 from middleware.lab import Lab, open_lab
@@ -46,10 +47,12 @@ class WorkApart:
         self._among: Worker | None = None  # the worker among the lines, once the other is gone
         self._thread: threading.Thread | None = None
         self._conn, other = Pipe()
+        mine = signal.pthread_sigmask(signal.SIG_BLOCK, ending.signals())  # the child must not end as its parent would
         self.pid = os.fork()
         if self.pid == 0:
             self._conn.close()
-            _be_the_worker(other, settings)
+            _be_the_worker(other, settings, mine)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mine)
         other.close()
 
     def start(self, lab: Lab, journal: Journal) -> None:
@@ -70,6 +73,8 @@ class WorkApart:
 
     def stop(self) -> None:
         """Finish the message in hand and end."""
+        if self._stopping:
+            return
         self._stopping = True
         with self._lock:
             self._say("stop")
@@ -200,13 +205,15 @@ class FarJournal:
             raise JournalError(wrong)
 
 
-def _be_the_worker(conn: Connection, settings: Settings) -> None:
+def _be_the_worker(conn: Connection, settings: Settings, mask: Iterable[int]) -> None:
     """The whole life of the forked process; does not return. It ends when the middleware says so or is gone: a signal
-    meant for the middleware (Ctrl-C, systemd's stop) must not cut it short."""
+    meant for the middleware (Ctrl-C, systemd's stop, a closed terminal) must not cut it short. `mask`: the signals
+    that were blocked before the fork."""
     code = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending.signals():
             signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with suppress(OSError):
             os.nice(NICE)
         with suppress(*GONE):

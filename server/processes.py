@@ -1,10 +1,12 @@
 """Starts, watches and stops the processes of one machine, each in its own session with its own log file.
 
-Turns (name, arguments) into child processes. Law: stops only what it started, in reverse order, politely first.
+Turns (name, arguments) into child processes. Law: stops only what it started, in reverse order, politely first;
+when we are killed they end by themselves.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -12,11 +14,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
+
+from middleware.ending import STARTER, signals
+from middleware.trouble import Trouble
 
 
 @dataclass
@@ -40,7 +46,8 @@ class Processes:
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", "labmitra", *arguments],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environ, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
+                env={**os.environ, **self.environ, "PYTHONUNBUFFERED": "1", STARTER: str(os.getpid())},
+                start_new_session=True,
             )  # fmt: skip
 
     def died(self) -> list[str]:
@@ -72,10 +79,25 @@ class Processes:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
 
+@contextmanager
+def only_one(lock: Path, otherwise: str) -> Iterator[None]:
+    """Nobody else is in such a block with this lock file; Trouble with these words when somebody is.
+
+    The lock is the process's own and ends with it; the file that stays is no hindrance.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Trouble(otherwise) from None
+        yield
+
+
 def stop_event() -> threading.Event:
     """Set when a person ends us: Ctrl-C, SIGTERM, or the terminal that closes."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in signals():
         signal.signal(number, lambda *_: stop.set())
     return stop
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from middleware import sound
 from middleware.migrate import upgrade
 from middleware.settings import Settings
-from server.processes import Processes, stop_event
+from server.processes import Processes, only_one, stop_event
 from server.reports.migrate import upgrade as upgrade_reports
 
 SERVICES = ("middleware", "lab", "reports")
@@ -32,7 +32,13 @@ def upgrade_all(settings: Settings) -> None:
 
 
 def run_all(config: Path, settings: Settings) -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP; the exit code."""
+    """Run until SIGINT, SIGTERM or SIGHUP; the exit code. Trouble when it runs there already."""
+    running = f"Lab Mitra is running in {settings.var} already. Stop it first (Ctrl-C in its terminal, or SIGTERM)."
+    with only_one(settings.var / "run.lock", running):
+        return _run(config, settings)
+
+
+def _run(config: Path, settings: Settings) -> int:
     upgrade_all(settings)
     stop = stop_event()
     with Processes(settings.var / "log", {}) as processes:

@@ -5,7 +5,6 @@ Turns var/demo into a running lab. Law: Ctrl-C stops everything that was started
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import threading
 from pathlib import Path
@@ -22,7 +21,7 @@ from server.demo.stage import (
     services_answer,
     start_simulators,
 )
-from server.processes import Interrupted, Processes, stop_event
+from server.processes import Interrupted, Processes, only_one, stop_event
 
 PACE = 4.0  # seconds between two messages of one analyzer
 NEWCOMERS = 6  # patients who come when an analyzer has nothing left to do
@@ -31,13 +30,8 @@ LOOK = 5.0  # seconds between two looks at how far the analyzers are
 
 def run(config: Path, home: Path, reset: bool) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP; the exit code."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home.parent / f"{home.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"A demo is running in {home.resolve()} already. Stop it first (Ctrl-C).")
-            return 1
+    running = f"A demo is running in {home.resolve()} already. Stop it first (Ctrl-C)."
+    with only_one(home.parent / f"{home.name}.lock", running):
         if reset:
             shutil.rmtree(home, ignore_errors=True)
         return _demo(config, home)

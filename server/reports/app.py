@@ -107,6 +107,7 @@ def _lifespan(hub: Hub, ticker: bool) -> Callable[[FastAPI], AbstractAsyncContex
         try:
             yield
         finally:
+            hub.ending.set()  # the SMS in hand is sent to its end, no other is begun
             if running is not None:
                 running.shutdown(wait=True)
             hub.gateway.close()

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from middleware.new_file import make_new
 from middleware.write_ahead import write_ahead
 
 _PATIENCE = 10  # seconds that a writer waits for another
@@ -63,6 +65,7 @@ def connect(url: str) -> Database:
             create_engine(_psycopg(url), hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20)
         )
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
+    event.listen(engine, "do_connect", _make_file)
     event.listen(engine, "connect", _sqlite_pragmas)
     event.listen(engine, "handle_error", _made_while_read_only)
     return Database(engine)
@@ -71,6 +74,12 @@ def connect(url: str) -> Database:
 def _psycopg(url: str) -> str:
     scheme, rest = url.split("://", 1)
     return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else url
+
+
+def _make_file(_dialect: Any, _record: Any, args: list[Any], _options: Any) -> None:
+    """The dialect connects itself, to a file that is there as a whole."""
+    if args and args[0] != ":memory:":
+        make_new(Path(args[0]))
 
 
 def _sqlite_pragmas(dbapi: Any, _record: object) -> None:

@@ -43,7 +43,7 @@ def run_due(hub: Hub, limit: int = 100) -> int:
     # The quiet hours are the patients': those of its engineers each laboratory keeps itself.
     quiet = is_quiet(now, hub.settings.sms.quiet_from, hub.settings.sms.quiet_to)
     tried = 0
-    while tried < limit and _send_one(hub, notices_only=quiet):
+    while tried < limit and not hub.ending.is_set() and _send_one(hub, notices_only=quiet):
         tried += 1
     return tried
 

@@ -92,6 +92,7 @@ class Hub:
     now: Callable[[], datetime] = _now
     limiter: Limiter = field(default_factory=Limiter)
     pins: Pins = field(default_factory=Pins)
+    ending: threading.Event = field(default_factory=threading.Event)  # set when the process is told to stop
 
     @property
     def https(self) -> bool:

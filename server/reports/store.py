@@ -21,7 +21,10 @@ notice = _TABLES["notice"]
 
 
 def keep_facilities(conn: Connection, keys: Mapping[str, str]) -> None:
-    """Make the table say what the settings say: code → SHA-256 hex of its key; who is not named is inactive."""
+    """Make the table say what the settings say: code → SHA-256 hex of its key; who is not named is inactive.
+
+    Replicas that start together do it one after the other."""
+    lock_report(conn, "facilities")
     conn.execute(update(facility).values(active=False))
     known = set(conn.execute(select(facility.c.code)).scalars())
     for code, sha256 in keys.items():

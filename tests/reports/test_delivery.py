@@ -254,6 +254,26 @@ def test_the_ticker_works_off_the_outbox_by_itself(service: Any) -> None:
     assert len(service.gateway.sent) == 1
 
 
+def test_told_to_end_it_sends_the_sms_in_hand_and_begins_no_other(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow gateway and a long queue: the process ends after one message, not after a hundred."""
+    for number in range(3):
+        slips = (f"{number}" * 64,)
+        assert service.put(
+            service.report(report_no=f"DDU-261122-000{number}"), service.access(slip_tokens=slips)
+        ).is_success
+    send = service.gateway.send
+
+    def slow(message: Any) -> Any:
+        service.hub.ending.set()
+        return send(message)
+
+    monkeypatch.setattr(service.gateway, "send", slow)
+    assert delivery.run_due(service.hub) == 1
+    assert sorted(row.status for row in rows(service)) == ["accepted", "queued", "queued"]
+
+
 def _wait_for(service: Any, done: Callable[[], bool]) -> None:
     import time
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
-from server.reports import migrate
+from server.reports import migrate, store
 from server.reports.database import connect
 from server.reports.schema import HubTable
 
@@ -51,3 +51,25 @@ def test_two_replicas_may_start_at_once(empty_url: str) -> None:
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: migrate.upgrade(empty_url), range(3)))
     migrate.check(empty_url)
+
+
+@pytest.mark.parametrize("empty_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_two_replicas_write_their_first_facilities_one_after_the_other(empty_url: str) -> None:
+    migrate.upgrade(empty_url)
+    database, keys = connect(empty_url), {"DDU": "ab" * 32}
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+    def another() -> None:
+        with database.write() as conn:
+            store.keep_facilities(conn, keys)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as conn:
+            store.keep_facilities(conn, keys)
+            told = pool.submit(another)
+            while not conn.execute(waiting).scalar():
+                assert not told.done()
+        told.result()
+    with database.read() as conn:
+        assert store.find_facility(conn, "ab" * 32) == "DDU"
+    database.close()

@@ -17,12 +17,8 @@ from middleware.schema import OrderDownload, Sample
 from middleware.settings import AnalyzerSettings
 from middleware.store import downloads
 from server.demo.stage import Stage
-<<<<<<< HEAD
 from tests.conftest import ON_SQLITE
-from tests.labs import BENCH, Desk
-=======
 from tests.labs import BENCH, Desk, lately
->>>>>>> w/chance
 from tests.system.support import ByHand, on_stage, start_middleware, until
 
 PUSHED = replace(BENCH, name="pushed", orders="push", tests=frozenset({"HB", "PLT", "GLUF", "UREA", "CREAT"}))

@@ -23,11 +23,7 @@ from server.demo.books import balance
 from server.demo.stage import Stage, sent
 from server.processes import Processes, wait_for
 from tests.conftest import ON_POSTGRES
-<<<<<<< HEAD
-from tests.labs import Desk
-=======
-from tests.labs import Clock, Desk, lately, settings_for
->>>>>>> w/chance
+from tests.labs import Clock, Desk, lately
 from tests.system.support import (
     Analyzers,
     Person,
@@ -49,28 +45,11 @@ PATIENTS = 18
 KILLS = 4  # on PostgreSQL, with the four analyzers of the demo; tests/crash kills more often, on SQLite
 
 
-<<<<<<< HEAD
-=======
 @pytest.fixture
 def clock() -> Clock:
     return lately()
 
 
-def day_of(stage: Stage, lab: Lab) -> None:
-    """Registered patients, and the day file of their tubes."""
-    admit(lab, visitors(PATIENTS))
-    write_day(stage.day, day_items(lab), lab.now())
-
-
-def open_twin(path: Path, original: Path, stage: Stage) -> Lab:
-    """A second laboratory with the same patients, on SQLite, whose analyzers never break."""
-    shutil.copy(original, path)
-    twin = Lab(make_engine(f"sqlite:///{path}"), settings_for(path.parent / "twin", f"sqlite:///{path}"))
-    admit(twin, visitors(PATIENTS))
-    return twin
-
-
->>>>>>> w/chance
 def strike(stage: Stage, processes: Processes, kills: int, chance: random.Random) -> None:
     """kill -9 and start again, `kills` times: mostly while analyzers send, now and then while it still starts."""
     for number in range(kills):

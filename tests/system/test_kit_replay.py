@@ -25,12 +25,8 @@ from middleware.lab import Lab, make_engine, reading_engine
 from middleware.schema import ResultRow, Sample, UnmatchedRow
 from middleware.settings import Settings
 from middleware.store import change
-<<<<<<< HEAD
 from tests.conftest import ON_SQLITE
-from tests.labs import CONFIG, NOW, Clock, Desk, settings_for
-=======
 from tests.labs import CONFIG, NOW, Clock, Desk, lately, settings_for
->>>>>>> w/chance
 
 
 @pytest.fixture

@@ -31,13 +31,9 @@ from server.reports.app import create_app
 from server.reports.migrate import upgrade as upgrade_reports
 from server.strings import Strings
 from simulators import sms_gateway
-<<<<<<< HEAD
 from tests.conftest import ON_SQLITE
-from tests.labs import BENCH, Clock, Desk, fill
+from tests.labs import BENCH, Clock, Desk, fill, lately
 from tests.postgres import postgres_in
-=======
-from tests.labs import BENCH, Clock, Desk, fill, lately, settings_for
->>>>>>> w/chance
 from tests.system.support import (
     Analyzers,
     ByHand,

@@ -226,11 +226,7 @@ async def test_a_disk_that_does_not_answer_is_said_twice_too(
     path, units = tmp_path / "journal", (analyzer("a", LISTEN), analyzer("h", LISTEN, "generic_hl7"))
     async with running(path, *units) as lines:
         a, h = await lines.connect("a"), await lines.connect("h")
-<<<<<<< HEAD
         with locked(path), monkeypatch.context() as impatient:  # a disk that is slow afterwards is no part of this
-=======
-        with locked(path), monkeypatch.context() as impatient:
->>>>>>> w/chance
             impatient.setattr(journal_loop, "PATIENCE", 0.1)
             impatient.setattr(journal_loop, "LOOK", 0.02)
             for number in range(1, 3):

@@ -262,7 +262,7 @@ def test_a_second_middleware_on_one_journal_does_not_start(config: Path) -> None
     finally:
         journal.close()
     assert told.exit_code == 1
-    assert told.stderr == f"{var / 'journal.sqlite3'} is in use by another middleware process\n"
+    assert told.stderr == f"{var / 'journal.sqlite3'} is in use by another middleware process. End that one first.\n"
 
 
 def test_decode_prints_one_object_or_one_clear_line(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from drivers.wire import lis1a
 from middleware.schema import AnalyzerMessage, AnalyzerState
 from server.demo.stage import Stage
