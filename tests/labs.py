@@ -57,8 +57,8 @@ def _real() -> Settings:
 
 
 def lately() -> Clock:
-    """The clock of a desk whose lab is worked by real processes too, or by a command: theirs is the real one, and to them
-    a tube of some weeks ago is too old. Some days before, so that nothing hangs on what day it is."""
+    """The clock of a desk whose lab is worked by real processes too, or by a command: theirs is the real one, and to
+    them a tube of some weeks ago is too old. Some days before, so that nothing hangs on what day it is."""
     return Clock(datetime.now(UTC) - timedelta(days=4))
 
 
