@@ -182,7 +182,7 @@ def tracked() -> list[Path]:
 
 
 def test_no_property_is_judged_by_a_clock_or_by_chance() -> None:
-    """A busy one takes longer than Hypothesis' 0.2 s for an example; `make fuzz` has inputs that are ever new."""
+    """A busy machine takes longer than Hypothesis' 0.2 s for an example; `make fuzz` brings ever new inputs."""
     ours = settings()
     assert (ours.deadline, ours.derandomize, ours.database) == (None, True, None)
     assert HealthCheck.too_slow in ours.suppress_health_check
