@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Sequence
 
 import pytest
@@ -11,8 +10,6 @@ import pytest
 from drivers.wire import hl7, lis1a, mllp
 from simulators import framing
 from simulators.conform import astm_receiver, astm_sender, hl7_cases
-from simulators.conform.cli import Wanted
-from simulators.conform.cli import run as run_cli
 from simulators.conform.kit import Kit
 from simulators.conform.kit import Peer as Way
 from simulators.conform.material import Material
@@ -383,26 +380,3 @@ def test_the_table_tells_a_failure_in_full_and_json_says_the_same() -> None:
     told = json.loads(as_json(rows, driver="generic_astm"))
     assert told["summary"] == {"pass": 1, "fail": 1, "not applicable": 1}
     assert [row["verdict"] for row in told["rows"]] == ["pass", "fail", "not applicable"]
-
-
-def test_nobody_there_is_exit_2_and_a_sentence(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulators.conform.cli.PATIENCE", 0.0)
-    told: list[str] = []
-    assert run_cli(Wanted("generic_astm", to=f"tcp://127.0.0.1:{port}"), told.append, told.append) == 2
-    assert told[-1].startswith(f"nobody could be reached at tcp://127.0.0.1:{port}")
-
-
-def test_no_analyzer_that_connects_is_exit_2_too() -> None:
-    told: list[str] = []
-    assert run_cli(Wanted("generic_astm", listen="tcp://127.0.0.1:0", wait=0.0), told.append, told.append) == 2
-    assert told[0].startswith("listening on port ")
-
-
-def test_a_clause_that_nothing_tries_is_no_pass_and_no_fail() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as far:
-        wanted = Wanted("generic_astm", to=f"tcp://127.0.0.1:{far.getsockname()[1]}", clauses=("ZZ-99",))
-        with pytest.raises(ValueError, match="no case is of ZZ-99"):
-            run_cli(wanted, list, list)
-        far.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            far.accept()  # a mistyped clause is said at once, before anybody is called

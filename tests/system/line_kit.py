@@ -23,6 +23,9 @@ from middleware.supervisor import Answers, LineState, run_lines
 
 ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
 PATIENCE = 20.0  # seconds; only a broken test waits so long
+LISTEN = "tcp-listen://127.0.0.1:0"
+MESSAGE = b"H|\\^&|||X^1\rP|1\rO|1|S1||^^^GLU\rR|1|^^^GLU|5.4|mmol/L\rL|1|N\r"
+ORU = b"MSH|^~\\&|BC|LAB|||20260130101500||ORU^R01|17|P|2.3.1||||||UNICODE\rPID|1\rOBR|1||S1\rOBX|1|NM|HGB||13\r"
 
 
 def analyzer(name: str, line: str, driver: str = "generic_astm") -> AnalyzerSettings:
@@ -131,3 +134,8 @@ class Analyzer:
             await self.writer.wait_closed()
         except ConnectionError:
             return
+
+
+def whole(lines: Running) -> list[bytes]:
+    """The messages that came with their end."""
+    return [message.body for message in lines.messages if not message.incomplete]

@@ -17,10 +17,10 @@ import pytest
 
 from drivers.driver import load_driver
 from drivers.wire import lis1a, mllp
-from middleware import folder_files, folder_place, folder_wire, journal_file, transports
+from middleware import folder_files, folder_place, folder_wire
 from middleware.folder_files import EMPTY, Looks, Stamp
 from middleware.folder_take import take
-from tests.system.line_kit import EOT, PATIENCE, Running, analyzer, running
+from tests.system.line_kit import EOT, PATIENCE, Running, analyzer, quick, running
 
 ASTM = b"H|\\^&|||X^1\rP|1\rO|1|S1||^^^GLU\rR|1|^^^GLU|5.4|mmol/L\rR|2|^^^UREA|30|mg/dL\rL|1|N\r"
 ORU = b"MSH|^~\\&|BC|LAB|||20260130101500||ORU^R01|17|P|2.3.1||||||UNICODE\rPID|1\rOBR|1||S1\rOBX|1|NM|HGB||13\r"
@@ -29,11 +29,9 @@ AT = datetime(2026, 1, 30, 4, 45, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = transports.Backoff
-    monkeypatch.setattr(transports, "Backoff", lambda: real(0.01, 0.05))
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
     monkeypatch.setattr(folder_wire, "POLL", 0.005)
-    monkeypatch.setattr(journal_file, "BUSY", 0.05)
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from middleware.garbage import HL7_HERE
 from middleware.journal import Journal, JournalReader
 from middleware.settings import AnalyzerSettings
 from middleware.supervisor import Answers
-from tests.system.line_kit import ACK, ENQ, EOT, NAK, Analyzer, analyzer, running
-from tests.system.test_line_lives import ORU
+from tests.system.line_kit import ACK, ENQ, EOT, NAK, ORU, Analyzer, analyzer, running
 from tests.system.test_line_query import QUERY, RESULT, enq, quick, read_session
 
 __all__ = ["quick"]
