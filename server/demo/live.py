@@ -1,6 +1,7 @@
 """`labmitra demo`: a whole lab to look at, results streaming in until Ctrl-C; run again, it goes on where it stopped.
 
-Turns var/demo into a running lab. Law: Ctrl-C stops everything that was started, cleanly; --reset begins anew.
+Turns var/demo into a running lab. Law: Ctrl-C stops everything that was started, cleanly; --reset begins anew, and so
+does a start after one that was cut off before it had begun.
 """
 
 from __future__ import annotations
@@ -32,9 +33,17 @@ def run(config: Path, home: Path, reset: bool) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP; the exit code."""
     running = f"A demo is running in {home.resolve()} already. Stop it first (Ctrl-C)."
     with only_one(home.parent / f"{home.name}.lock", running):
-        if reset:
-            shutil.rmtree(home, ignore_errors=True)
+        begin_anew(home, reset)
         return _demo(config, home)
+
+
+def begin_anew(home: Path, reset: bool) -> None:
+    """Forget a demo that is to be reset, and one whose start was cut off before its first day was written: only some
+    of its patients are registered, and nothing was played."""
+    day = Stage(home, {}).day
+    if reset or not day.exists():
+        day.unlink(missing_ok=True)  # first: cut off here, it is begun anew as well
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _demo(config: Path, home: Path) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from server.demo.guests import GUESTS
+from server.demo.live import begin_anew
 from server.demo.seed import PASSWORD
 from tests.system.support import PATIENCE, Person, until
 
@@ -147,6 +148,19 @@ def test_a_live_demo_starts_stops_goes_on_and_begins_anew(tmp_path: Path, busy_p
         assert (demo.count("patient"), demo.count("result", "analyzer <> ''")) == (40, 0)
     finally:
         demo.end()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_demo_that_was_cut_off_while_it_began_begins_anew(reset: bool, tmp_path: Path) -> None:
+    """With some of its patients; one that had begun goes on unless it is reset."""
+    home = tmp_path / "demo"
+    for begun in (False, True):
+        (home / "day").mkdir(parents=True, exist_ok=True)
+        (home / "lab.sqlite3").touch()
+        if begun:
+            (home / "day" / "day-001.json").touch()
+        begin_anew(home, reset)
+        assert (home / "lab.sqlite3").exists() is (begun and not reset)
 
 
 def first_run(demo: Demo) -> None:

@@ -57,6 +57,7 @@ def test_told_to_end_while_it_reads_its_configuration(
             out, err = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.communicate()
     assert (process.returncode, out, err) == (code, "", "")
 
 
@@ -86,6 +87,7 @@ def test_told_again_it_goes_on_with_its_end(again: signal.Signals) -> None:
         out, err = process.communicate("\n", timeout=60)
     finally:
         process.kill()
+        process.communicate()
     assert (process.returncode, out, err) == (7, "ended\n", "")
 
 

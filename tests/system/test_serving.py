@@ -103,4 +103,5 @@ def test_a_report_service_that_hangs_does_not_keep_the_pages_from_ending(port: i
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.communicate()
     assert (process.returncode, out) == (0, "") and "Traceback" not in err
