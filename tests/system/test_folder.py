@@ -20,10 +20,9 @@ from drivers.wire import lis1a, mllp
 from middleware import folder_files, folder_place, folder_wire
 from middleware.folder_files import EMPTY, Looks, Stamp
 from middleware.folder_take import take
-from tests.system.line_kit import EOT, PATIENCE, Running, analyzer, quick, running
+from tests.system.line_kit import EOT, ORU, PATIENCE, Running, analyzer, quick, running
 
 ASTM = b"H|\\^&|||X^1\rP|1\rO|1|S1||^^^GLU\rR|1|^^^GLU|5.4|mmol/L\rR|2|^^^UREA|30|mg/dL\rL|1|N\r"
-ORU = b"MSH|^~\\&|BC|LAB|||20260130101500||ORU^R01|17|P|2.3.1||||||UNICODE\rPID|1\rOBR|1||S1\rOBX|1|NM|HGB||13\r"
 FRAMES = lis1a.frames(ASTM, one_record_a_frame=True)
 AT = datetime(2026, 1, 30, 4, 45, tzinfo=UTC)
 
