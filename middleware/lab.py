@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DisconnectionError
 
 from middleware.new_file import make_new
+from middleware.postgres import CLIENT_GONE, PEER_GONE, psycopg_url
 from middleware.settings import Settings
 from middleware.turn import turn
 from middleware.write_ahead import write_ahead
@@ -89,9 +90,9 @@ def make_engine(url: str, make: bool = True) -> Engine:
     in its errors: they are patients'.
     """
     if not url.startswith("sqlite"):
-        wait = {"options": f"-c lock_timeout={_PATIENCE}s"}
+        wait = {"options": f"-c lock_timeout={_PATIENCE}s {CLIENT_GONE}", **PEER_GONE}
         return create_engine(
-            _psycopg(url), pool_pre_ping=True, hide_parameters=True, connect_args=wait, json_serializer=_json
+            psycopg_url(url), pool_pre_ping=True, hide_parameters=True, connect_args=wait, json_serializer=_json
         )
     patient = {"timeout": _PATIENCE, "check_same_thread": False}
     engine = create_engine(url, hide_parameters=True, connect_args=patient, json_serializer=_json)
@@ -106,8 +107,8 @@ def reading_engine(url: str) -> Engine:
     """An engine that cannot write, for tools that look at a laboratory that goes on working. An SQLite file must be
     there; it is opened read only and nothing of it is set."""
     if not url.startswith("sqlite"):
-        only = {"options": "-c default_transaction_read_only=on"}
-        return create_engine(_psycopg(url), hide_parameters=True, connect_args=only)
+        only = {"options": f"-c default_transaction_read_only=on {CLIENT_GONE}", **PEER_GONE}
+        return create_engine(psycopg_url(url), hide_parameters=True, connect_args=only)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
     path = Path(engine.url.database or "").absolute()
 
@@ -164,11 +165,6 @@ def _which(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _psycopg(url: str) -> str:
-    scheme, rest = url.split("://", 1)
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else url
 
 
 def _sqlite_pragmas(dbapi: Any, _record: object) -> None:

@@ -79,5 +79,5 @@ class Outbox:
                 for work in (handover.run_due, notices.run_due, handover.ask_deliveries):
                     if not self._ending.is_set():
                         work(self._lab, client)
-            except SQLAlchemyError:
-                log.warning("lab database busy; the outbox waits for the next tick")
+            except SQLAlchemyError as away:
+                log.warning("the lab database cannot be used (%s); the outbox waits", type(away).__name__)

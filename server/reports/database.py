@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from middleware.new_file import make_new
+from middleware.postgres import PEER_GONE, psycopg_url
 from middleware.write_ahead import write_ahead
 
 _PATIENCE = 10  # seconds that a writer waits for another
@@ -61,19 +62,16 @@ class Database:
 def connect(url: str) -> Database:
     """The database behind an SQLAlchemy URL; `postgresql://` means psycopg 3."""
     if not url.startswith("sqlite"):
-        return Database(
-            create_engine(_psycopg(url), hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20)
-        )
+        made = create_engine(
+            psycopg_url(url), hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20,
+            connect_args=PEER_GONE,
+        )  # fmt: skip
+        return Database(made)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _PATIENCE, "check_same_thread": False})
     event.listen(engine, "do_connect", _make_file)
     event.listen(engine, "connect", _sqlite_pragmas)
     event.listen(engine, "handle_error", _made_while_read_only)
     return Database(engine)
-
-
-def _psycopg(url: str) -> str:
-    scheme, rest = url.split("://", 1)
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgresql", "postgres") else url
 
 
 def _make_file(_dialect: Any, _record: Any, args: list[Any], _options: Any) -> None:
