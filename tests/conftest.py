@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,13 @@ ON_POSTGRES = pytest.mark.postgres
 hypothesis.settings.load_profile("ci")  # everywhere as there: the same examples in each run, and none judged by a clock
 ROOM = 4 << 30  # bytes; more than a server for each of two workers comes to, with a log of 1 GB each
 _number = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Under nohup the programs that the tests start would be deaf to SIGHUP, too. A handler, unlike "ignored", is not
+    handed on to them; the tests themselves hear nothing of it as before."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

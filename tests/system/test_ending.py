@@ -91,6 +91,11 @@ def test_told_again_it_goes_on_with_its_end(again: signal.Signals) -> None:
     assert (process.returncode, out, err) == (7, "ended\n", "")
 
 
+def test_what_the_tests_start_hears_that_the_terminal_is_closed() -> None:
+    """However the tests themselves were started; else those of SIGHUP would wait for ever under nohup."""
+    assert signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+
 @pytest.fixture
 def nohup() -> Iterator[None]:
     """Started by nohup; what a test sets is set back."""
