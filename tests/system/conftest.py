@@ -11,6 +11,7 @@ import asyncio
 import selectors
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,9 @@ class Steady(asyncio.SelectorEventLoop):
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], Steady]]:
     """For all of this folder."""
     return {"steady": Steady}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test's journal is."""
+    return tmp_path / "journal.sqlite"

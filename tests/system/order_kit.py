@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from drivers.driver import Driver, Stamp, WorkOrder
+from dataclasses import replace
+
+import pytest
+
+from drivers.driver import Driver, Stamp, WorkOrder, load_driver
+from middleware import connection, connection_hl7
 from middleware.downloads import Basket, Download, Outcome
+from tests.system.line_kit import LISTEN, analyzer
+
+ASTM, LAW = load_driver("generic_astm"), load_driver("generic_hl7")
+XN = replace(analyzer("xn", LISTEN), orders="push")
+HL7 = replace(analyzer("ba", LISTEN, "generic_hl7"), orders="push")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses that a test can wait for."""
+    for module in (connection, connection_hl7):
+        monkeypatch.setattr(module, "LOOK", 0.02)
+        monkeypatch.setattr(module, "ANSWER_DELAY", 0.01)
 
 
 def order(driver: Driver, key: int) -> Download:

@@ -18,11 +18,6 @@ from tests.system.line_kit import ACK, EOT, NAK, analyzer, running
 from tests.system.test_line_kept import LISTEN, locked, say
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_file, "BUSY", 0.02)

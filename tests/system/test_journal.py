@@ -34,11 +34,6 @@ class Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
-@pytest.fixture
 def journal(path: Path) -> Iterator[Journal]:
     opened = Journal.open(path, now=Clock())
     yield opened

@@ -26,11 +26,6 @@ BODY = b"H|\\^&\rP|1\rL|1\r"
 HALF = frame(1, b"H|\\^&|||X^1\rP|1\r", True)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as conn:
         return conn.execute(query).fetchall()

@@ -38,11 +38,6 @@ class HangingJournal(Journal):
         super()._write(batch)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 def kept(path: Path) -> list[bytes]:
     conn = sqlite3.connect(path)
     rows = [bytes(data) for (data,) in conn.execute("SELECT data FROM chunk ORDER BY id")]

@@ -19,11 +19,6 @@ from middleware import recorder, transports
 from tests.system.line_kit import ACK, ENQ, EOT, LISTEN, MESSAGE, NAK, ORU, PATIENCE, analyzer, quick, running
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)

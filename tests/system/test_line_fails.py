@@ -13,11 +13,6 @@ from middleware import connection
 from tests.system.line_kit import ACK, ENQ, LISTEN, MESSAGE, ORU, PATIENCE, Analyzer, analyzer, quick, running
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)

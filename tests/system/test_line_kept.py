@@ -30,11 +30,6 @@ XN = analyzer("xn", LISTEN)
 FRAMES = lis1a.session([RESULT], one_record_a_frame=True)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_file, "BUSY", 0.02)

@@ -34,11 +34,6 @@ from tests.system.line_kit import (
 FRAMES = lis1a.frames(MESSAGE, one_record_a_frame=True)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)

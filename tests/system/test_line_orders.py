@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drivers.driver import load_driver
 from drivers.wire import lis1a
 from drivers.wire.lis1a import Sender
-from middleware import connection, connection_hl7
 from middleware.downloads import Basket, Outcome, Told
-from tests.system.line_kit import ACK, ENQ, EOT, NAK, PATIENCE, analyzer, running
-from tests.system.order_kit import basket, order, outcomes
-from tests.system.test_line_query import LISTEN, QUERY, RESULT, enq, expected_answer, quick, read_session
+from tests.system.line_kit import ACK, ENQ, EOT, NAK, PATIENCE, running
+from tests.system.order_kit import ASTM, XN, basket, order, outcomes, soon
+from tests.system.test_line_query import QUERY, RESULT, enq, expected_answer, quick, read_session
 
-__all__ = ["quick"]
-ASTM, LAW = load_driver("generic_astm"), load_driver("generic_hl7")
-XN = replace(analyzer("xn", LISTEN), orders="push")
-HL7 = replace(analyzer("ba", LISTEN, "generic_hl7"), orders="push")
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (connection, connection_hl7):
-        monkeypatch.setattr(module, "LOOK", 0.02)
-        monkeypatch.setattr(module, "ANSWER_DELAY", 0.01)
+__all__ = ["quick", "soon"]
 
 
 # ---- ASTM ---------------------------------------------------------------------------------------------------------

@@ -12,24 +12,14 @@ import pytest
 
 from drivers.driver import Driver, Message, Stamp, WorkOrder, load_driver
 from drivers.wire import hl7, mllp
-from middleware import connection, connection_hl7
+from middleware import connection_hl7
 from middleware.downloads import Outcome
 from middleware.settings import AnalyzerSettings
-from tests.system.line_kit import ACK, PATIENCE, Analyzer, analyzer, running
-from tests.system.order_kit import basket, order, outcomes
-from tests.system.test_line_query import LISTEN, QUERY, RESULT, away, quick
+from tests.system.line_kit import ACK, PATIENCE, Analyzer, running
+from tests.system.order_kit import HL7, LAW, XN, basket, order, outcomes, soon
+from tests.system.test_line_query import QUERY, RESULT, away, quick
 
-__all__ = ["quick"]
-ASTM, LAW = load_driver("generic_astm"), load_driver("generic_hl7")
-XN = replace(analyzer("xn", LISTEN), orders="push")
-HL7 = replace(analyzer("ba", LISTEN, "generic_hl7"), orders="push")
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (connection, connection_hl7):
-        monkeypatch.setattr(module, "LOOK", 0.02)
-        monkeypatch.setattr(module, "ANSWER_DELAY", 0.01)
+__all__ = ["quick", "soon"]
 
 
 OUL = "MSH|^~\\&|BA400|Bio|||20261122101500||OUL^R22^OUL_R22|R1|P|2.5.1\rSPM|1|7\rOBR|1\rOBX|1|NM|GLU||5\r"
